@@ -1,0 +1,235 @@
+"""One typed tree of settings; unknown keys are errors, and each error names its place, the value and what is right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from edgemon.errors import ConfigError
+from edgemon.records import DEVICE_BED, Priority
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class Settings(BaseModel):
+    """Base of every section: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Region(Settings):
+    """A rectangle in shares of the picture, 0..1 from the left and top."""
+
+    x0: float = Field(0.0, ge=0, le=1)
+    y0: float = Field(0.0, ge=0, le=1)
+    x1: float = Field(1.0, ge=0, le=1)
+    y1: float = Field(1.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_area(self) -> Region:
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise ValueError("x1 must be greater than x0, and y1 than y0")
+        return self
+
+
+class Bed(Settings):
+    """One cot and the camera that watches it."""
+
+    id: Name
+    source: str = Field("clip", description="clip | picamera[:N] | /dev/videoN or N | a file | rtsp://...")
+    width_px: int = Field(640, ge=160, le=1920)
+    height_px: int = Field(480, ge=120, le=1080)
+    fps: float = Field(30.0, gt=0, le=120)
+    rotate_deg: Literal[0, 90, 180, 270] = Field(0, description="clockwise, for a camera mounted from the head end")
+    cot_region: Region = Region()
+    loop: bool = Field(False, description="start a file again at its end")
+
+
+class Tls(Settings):
+    """Certificates, as files only."""
+
+    ca_file: Path
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Tls:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together: give both or neither")
+        return self
+
+
+class Mqtt(Settings):
+    """The broker, and how hard messages are kept."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(1883, ge=1, le=65535)
+    protocol: Literal["5", "3.1.1"] = "5"
+    username: str | None = None
+    password_file: Path | None = None
+    tls: Tls | None = None
+    keepalive_s: int = Field(15, ge=5, le=300)
+    delivery: Literal["receipt", "puback"] = Field("puback", description="what deletes a message from the outbox")
+    resend_after_s: float = Field(5.0, ge=1, le=60)
+    outbox_max_bytes: int = Field(64 * 2**20, ge=2**16)
+    outbox_max_age_s: float = Field(72 * 3600.0, ge=60)
+
+
+class Cadence(Settings):
+    """How often each stage runs; between face detections the tracker predicts."""
+
+    face_hz: float = Field(5.0, gt=0, le=30)
+    expression_hz: float = Field(4.0, gt=0, le=30)
+    heart_rate_hz: float = Field(1.0, gt=0, le=5)
+    state_s: float = Field(30.0, ge=1, le=60, description="state is repeated at least this often")
+    health_s: float = Field(10.0, ge=1, le=60)
+
+
+class AlarmSetting(Settings):
+    """What a unit may change of one alarm condition; None keeps the default of the table of conditions."""
+
+    enabled: bool | None = None
+    limit: float | None = None
+    delay_s: float | None = Field(None, ge=0, le=600)
+    priority: Priority | None = None
+    latching: bool | None = None
+
+
+class Models(Settings):
+    """Which models are loaded; a relative folder is resolved against the configuration file."""
+
+    folder: Path | None = Field(None, description="default: the models that ship with edgemon")
+    face: str = "face"
+    expression: str = "expression"
+    threads: int = Field(1, ge=1, le=8)
+
+
+class Config(Settings):
+    """The whole configuration of one device."""
+
+    site: Name = "site"
+    unit: Name = "unit"
+    device: Name = "edgemon"
+    state_dir: Path = Field(Path("/var/lib/edgemon"), description="the only folder that is written to")
+    beds: tuple[Bed, ...] = Field((Bed(id="cot-1"),), min_length=1, max_length=4)
+    mqtt: Mqtt = Mqtt()
+    cadence: Cadence = Cadence()
+    models: Models = Models()
+    alarms: dict[str, AlarmSetting] = Field(default_factory=dict)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("beds")
+    @classmethod
+    def _distinct(cls, beds: tuple[Bed, ...]) -> tuple[Bed, ...]:
+        names = [bed.id for bed in beds]
+        if len(set(names)) < len(names) or DEVICE_BED in names:
+            raise ValueError(f"bed ids must differ from one another, got {', '.join(names)}")
+        return beds
+
+
+def load(path: Path) -> Config:
+    """The configuration in a YAML file.
+
+    Raises:
+        ConfigError: all that is wrong, one line each.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; give a UTF-8 YAML file") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The configuration in a YAML text; `path` is for messages and for resolving relative files."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}{where}: not YAML: {problem}") from error
+    if not isinstance(data, dict) or node is None:
+        raise ConfigError(
+            f"{path}:1:1: expected a mapping of settings such as 'device: cot-pi-1', got {type(data).__name__}"
+        )
+    _refuse_repeats(node, path)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_explain(path, node, item["loc"], item["msg"], item["input"]) for item in error.errors())
+        ) from error
+    return _resolved(config, path.parent)
+
+
+def _refuse_repeats(node: yaml.Node, path: Path) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                at = key.start_mark
+                raise ConfigError(
+                    f"{path}:{at.line + 1}:{at.column + 1}: the key {key.value!r} stands here twice; keep one"
+                )
+            seen.add(key.value)
+            _refuse_repeats(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_repeats(value, path)
+
+
+def _explain(path: Path, node: yaml.Node, loc: tuple[int | str, ...], message: str, value: object) -> str:
+    at = _locate(node, loc)
+    name = ".".join(str(part) for part in loc)
+    if "Extra inputs" in message:
+        message = f"unknown key; known here: {', '.join(_known_keys(loc[:-1]))}"
+        return f"{path}:{at}: {name}: {message}"
+    shown = "***" if re.search("password|secret|key", name) else repr(value)
+    return f"{path}:{at}: {name}: {message}, got {shown[:80]}"
+
+
+def _locate(node: yaml.Node, loc: tuple[int | str, ...]) -> str:
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                break
+            key, node = found[0]
+            if part == loc[-1] and not isinstance(node, yaml.ScalarNode):
+                node = key
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+    return f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[Settings]] = {
+        "": Config, "beds": Bed, "mqtt": Mqtt, "tls": Tls, "cadence": Cadence, "alarms": AlarmSetting,
+        "models": Models, "cot_region": Region,
+    }  # fmt: skip
+    names = [str(part) for part in loc if str(part) in sections]
+    return sorted(sections[names[-1] if names else ""].model_fields)
+
+
+def _resolved(config: Config, folder: Path) -> Config:
+    def against(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    tls = config.mqtt.tls
+    if tls is not None:
+        tls = tls.model_copy(
+            update={
+                "ca_file": folder / tls.ca_file,
+                "cert_file": against(tls.cert_file),
+                "key_file": against(tls.key_file),
+            }
+        )
+    mqtt = config.mqtt.model_copy(update={"tls": tls, "password_file": against(config.mqtt.password_file)})
+    models = config.models.model_copy(update={"folder": against(config.models.folder)})
+    return config.model_copy(update={"mqtt": mqtt, "models": models, "state_dir": folder / config.state_dir})

@@ -1,0 +1,348 @@
+"""The nouns that cross every border: Frame -> Face -> Observation -> PatientState -> AlarmEvent -> Message.
+
+All are frozen and checked when built, so an invalid one cannot exist. Every time in them is monotonic seconds
+(`_s`); wall time is stamped only where a message leaves the device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+DEVICE_BED = "_device"  # the bed name of messages and alarms that concern the whole device
+
+
+class Reason(StrEnum):
+    """Why there is no value."""
+
+    WARMING_UP = "warming_up"
+    NO_FRAME = "no_frame"
+    NO_FACE = "no_face"
+    TURNED_AWAY = "turned_away"
+    OCCLUDED = "occluded"
+    DARK = "dark"
+    MOTION = "motion"
+    GAP = "gap"
+    LOW_SNR = "low_snr"
+    STALE = "stale"
+    MODEL_FAILED = "model_failed"
+    DISABLED = "disabled"
+
+
+class Eyes(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Sleep(StrEnum):
+    ASLEEP = "asleep"
+    AWAKE = "awake"
+
+
+class Cry(StrEnum):
+    CRYING = "crying"
+    QUIET = "quiet"
+
+
+class Kind(StrEnum):
+    PHYSIOLOGICAL = "physiological"
+    TECHNICAL = "technical"
+
+
+class Priority(StrEnum):
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Presence(StrEnum):
+    """FHIR R6 DeviceAlert presence."""
+
+    ON = "on"
+    LATCHED = "latched"
+    OFF = "off"
+    ACK = "ack"
+
+
+class Phase(StrEnum):
+    """IHE ACM event phase."""
+
+    START = "start"
+    CONTINUE = "continue"
+    END = "end"
+    UPDATE = "update"
+    ESCALATE = "escalate"
+    DEESCALATE = "deescalate"
+
+
+class Durability(IntEnum):
+    """How hard a message is kept: not at all, as its topic's newest, in the outbox, in the outbox before others."""
+
+    NONE = 0
+    NEWEST = 1
+    OUTBOX = 2
+    OUTBOX_FIRST = 3
+
+
+def _require(ok: bool, what: str) -> None:
+    if not ok:
+        raise ValueError(what)
+
+
+def _share(name: str, value: float) -> None:
+    _require(0.0 <= value <= 1.0, f"{name} must be within 0..1, got {value}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image of one bed: RGB uint8 (H, W, 3), or depth uint16 (H, W) in millimetres."""
+
+    bed: str
+    seq: int
+    captured_s: float  # from the sensor's clock where it has one
+    image: NDArray[np.uint8] | NDArray[np.uint16]
+    source: str
+
+    def __post_init__(self) -> None:
+        rgb = self.image.ndim == 3 and self.image.shape[2] == 3 and self.image.dtype == np.uint8
+        depth = self.image.ndim == 2 and self.image.dtype == np.uint16
+        _require(
+            rgb or depth,
+            f"image must be RGB uint8 (H, W, 3) or depth uint16 (H, W), got {self.image.dtype} {self.image.shape}",
+        )
+        _require(self.seq >= 0, f"seq must be >= 0, got {self.seq}")
+        _require(math.isfinite(self.captured_s), "captured_s must be finite")
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """The RGB image (H, W, 3).
+
+        Raises:
+            ValueError: this is a depth frame.
+        """
+        _require(self.image.ndim == 3, "a depth frame has no RGB")
+        return self.image.astype(np.uint8, copy=False)
+
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """The infant's face in one frame.
+
+    `landmarks` is float32 (5, 2) in px, named by the subject's side: right eye, left eye, nose tip, right and left
+    mouth corner (the right eye is on the image's left when the face is upright). `score` joins class score and
+    predicted DIoU.
+    """
+
+    track_id: int
+    box: Box  # xyxy px
+    landmarks: NDArray[np.float32]
+    score: float
+    captured_s: float
+    detected_s: float  # last real detection; between detections the tracker predicts
+
+    def __post_init__(self) -> None:
+        x0, y0, x1, y1 = self.box
+        finite = all(math.isfinite(v) for v in self.box)
+        _require(finite and x1 > x0 and y1 > y0, f"box must be xyxy px, got {self.box}")
+        _require(self.landmarks.shape == (5, 2), f"landmarks must be (5, 2), got {self.landmarks.shape}")
+        _require(bool(np.isfinite(self.landmarks).all()), "landmarks must be finite")
+        _share("score", self.score)
+        _require(self.detected_s <= self.captured_s, "detected_s lies after captured_s")
+
+    @property
+    def roll_deg(self) -> float:
+        """In-plane roll in degrees: 0 upright, positive clockwise in the image, -180..180."""
+        dx, dy = (float(v) for v in self.landmarks[1] - self.landmarks[0])
+        return math.degrees(math.atan2(dy, dx))
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last real detection."""
+        return self.captured_s - self.detected_s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SkinSample:
+    """Mean colour of each skin region in one frame: float32 (R, 3) RGB in 0..255, NaN where a region is out of view."""
+
+    captured_s: float
+    seq: int
+    track_id: int
+    rgb: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        _require(self.rgb.ndim == 2 and self.rgb.shape[1] == 3, f"rgb must be (R, 3), got {self.rgb.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Probabilities 0..1 read from one face crop."""
+
+    eyes_closed: float
+    crying: float
+    yawning: float
+
+    def __post_init__(self) -> None:
+        for name in ("eyes_closed", "crying", "yawning"):
+            _share(name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class HeartRate:
+    """A pulse rate in beats per minute over the last `window_s` seconds."""
+
+    bpm: float
+    window_s: float
+    method: str  # "rPPG-POS", "rPPG-CHROM", ...
+
+    def __post_init__(self) -> None:
+        _require(20.0 <= self.bpm <= 300.0, f"bpm must be within 20..300, got {self.bpm}")
+        _require(self.window_s > 0, f"window_s must be > 0, got {self.window_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one observer saw: a value, or the reason why there is none."""
+
+    bed: str
+    observer: str
+    captured_s: float
+    value: Expression | HeartRate | None
+    reason: Reason | None
+    quality: float
+    model: str  # "id@version" of the model or method
+
+    def __post_init__(self) -> None:
+        _require((self.value is None) != (self.reason is None), "an observation has either a value or a reason")
+        _share("quality", self.quality)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """One thing believed now, or the reason why it is unknown."""
+
+    value: T | None
+    reason: Reason | None
+    quality: float
+    since_s: float  # since when this value (or this reason) stands
+    updated_s: float  # the newest observation behind it
+
+    def __post_init__(self) -> None:
+        _require((self.value is None) != (self.reason is None), "a reading has either a value or a reason")
+        _share("quality", self.quality)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value."""
+        return self.value is not None
+
+    def age_s(self, now_s: float) -> float:
+        """Seconds since the newest observation behind it."""
+        return max(0.0, now_s - self.updated_s)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientState:
+    """What is believed now about the infant in one bed; each reading says its quality and, when unknown, why."""
+
+    bed: str
+    at_s: float
+    face: Reading[bool]
+    eyes: Reading[Eyes]
+    sleep: Reading[Sleep]
+    cry: Reading[Cry]
+    heart_rate: Reading[HeartRate]
+    pain_cue: Reading[float]  # share of seconds with the facial actions of pain
+    movement: Reading[float]  # index 0..1
+    coverage: float  # share of the last minute in which the eyes were known
+
+    def __post_init__(self) -> None:
+        _share("coverage", self.coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Technical facts at one moment, of one bed's camera and its device; None where the board does not tell."""
+
+    at_s: float
+    frame_age_s: float | None = None  # None before the first frame
+    frozen_s: float = 0.0  # how long the picture has not changed by one bit
+    luma: float | None = None  # mean brightness of the newest frame, 0..255
+    temperature_c: float | None = None
+    throttled: int | None = None  # the firmware's bits: 0x1 undervoltage, 0x4 throttled, ...
+    storage_free_bytes: int | None = None
+    messages_dropped: int = 0  # since start
+    failed_models: tuple[str, ...] = ()
+    connected: bool = True
+    clock_source: str = "ntp"  # ntp | rtc | unsynced
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourEvent:
+    """A bout that began, goes on or ended: asleep, crying, presence of the face."""
+
+    bed: str
+    type: str  # sleep | cry | presence | movement | pain_cue
+    phase: Phase  # start | update | end
+    event_id: str
+    start_s: float
+    at_s: float
+    end_s: float | None
+    peak: float | None
+
+    def __post_init__(self) -> None:
+        _require(self.phase in (Phase.START, Phase.UPDATE, Phase.END), f"a bout cannot be in phase {self.phase}")
+        _require((self.end_s is not None) == (self.phase is Phase.END), "end_s belongs to phase end")
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmEvent:
+    """One move of the alarm state machine (IEC 60601-1-8 words; presence of FHIR R6, phase of IHE ACM)."""
+
+    bed: str
+    condition: str
+    kind: Kind
+    priority: Priority
+    phase: Phase
+    presence: Presence
+    latching: bool
+    alarm_id: str
+    revision: int
+    onset_s: float
+    at_s: float
+    value: float | None
+    limit: float | None
+    unit: str | None
+    signal_delay_ms: int  # condition delay: from the predicate's first truth to this signal
+
+    def __post_init__(self) -> None:
+        _require(self.revision >= 1, f"revision must be >= 1, got {self.revision}")
+        _require(self.onset_s <= self.at_s, "onset_s lies after at_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes on the wire. `payload` None is the empty retained message that clears a topic."""
+
+    topic: str
+    payload: BaseModel | None
+    qos: int
+    retain: bool
+    expiry_s: int | None
+    durability: Durability
+
+    def __post_init__(self) -> None:
+        _require(self.qos in (0, 1), f"qos must be 0 or 1, got {self.qos}")
+        _require(not set("+#\0") & set(self.topic) and self.topic != "", f"not a topic to publish to: {self.topic!r}")
