@@ -1,0 +1,118 @@
+"""A video file as a camera: its own timestamps, in real time or as fast as possible."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from pathlib import Path
+
+import cv2
+
+from edgemon.config import Bed
+from edgemon.errors import SourceLost, SourceUnavailable, SourceUndecodable
+from edgemon.frames.fit import fit_bgr
+from edgemon.records import Frame
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # one clear line of ours instead of the decoder's many
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
+_LATE_S = 1.0  # further behind than this, playback goes on from now instead of hurrying
+_LOST_SHARE = 0.02  # containers may announce a few frames more than they hold
+
+
+class VideoFile:
+    """A video file.
+
+    Frames up to a damage are given, then SourceLost is raised: the file held fewer frames than its header announces.
+    With `Bed.loop` it starts again at its end; seq and time go on as if it were one recording.
+    """
+
+    live = False
+
+    def __init__(self, bed: Bed, path: Path, *, paced: bool, name: str | None = None) -> None:
+        self.bed = bed.id
+        self.name = name or str(path)
+        self._bed, self._path, self._paced = bed, path, paced
+        self._capture: cv2.VideoCapture | None = None
+        self._closed = threading.Event()
+
+    def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            SourceUnavailable: there is no such file, or it may not be read.
+            SourceUndecodable: there is no picture in it.
+        """
+        try:
+            with self._path.open("rb"):
+                pass
+        except OSError as error:
+            raise SourceUnavailable(f"{self.name}: {error.strerror}; give a readable video file") from error
+        self._closed.clear()
+        self._rewind()
+        self._seq = 0
+        self._began_s = time.monotonic() if self._paced else 0.0
+        self._loop_s = 0.0  # where on the file's endless time line this pass began
+        self._at_s = -math.inf
+
+    def _rewind(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        self._fps = capture.get(cv2.CAP_PROP_FPS)
+        if not capture.isOpened() or not 0 < self._fps < 1000:
+            capture.release()
+            raise SourceUndecodable(f"{self.name}: no video can be read from it; give a whole MP4, MKV or AVI file")
+        self._capture, self._read = capture, 0
+
+    def read(self) -> Frame | None:
+        """The next frame, when its time has come if paced; None at the end.
+
+        Raises:
+            SourceUndecodable: not one picture could be decoded.
+            SourceLost: the file is truncated or damaged here.
+        """
+        if self._capture is None:
+            return None
+        ok, image = self._capture.read()
+        if not ok:
+            self._check_whole()
+            if not self._bed.loop:
+                return None
+            self._loop_s = self._at_s + 1 / self._fps
+            self._rewind()
+            return self.read()
+        shown_s = self._loop_s + self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if self._read and shown_s <= self._at_s:  # a container without timestamps
+            shown_s = self._at_s + 1 / self._fps
+        self._at_s = max(shown_s, self._at_s)
+        self._wait()
+        frame = Frame(self.bed, self._seq, self._began_s + self._at_s, fit_bgr(image, self._bed), self.name)
+        self._seq, self._read = self._seq + 1, self._read + 1
+        return frame
+
+    def _check_whole(self) -> None:
+        assert self._capture is not None
+        if self._read == 0:
+            raise SourceUndecodable(f"{self.name}: not one picture in it can be decoded; give a whole video file")
+        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if announced - self._read > max(2.0, _LOST_SHARE * announced):
+            at = f"after {self._at_s - self._loop_s:.1f} s"
+            raise SourceLost(f"{self.name}: damaged {at}: {self._read} of {announced} frames; give a whole video file")
+
+    def _wait(self) -> None:
+        if self._paced:
+            ahead_s = self._began_s + self._at_s - time.monotonic()
+            if ahead_s > 0:
+                self._closed.wait(ahead_s)
+            elif ahead_s < -_LATE_S:
+                self._began_s -= ahead_s
+
+    def close(self) -> None:
+        """Close the file."""
+        self._closed.set()
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
