@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from edgemon.errors import ConfigError
 from edgemon.records import DEVICE_BED, Priority
@@ -16,9 +25,18 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
 class Settings(BaseModel):
-    """Base of every section: frozen, unknown keys refused."""
+    """Base of every section: frozen, unknown keys refused, every number finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        # YAML reads on, off, yes and no as booleans, and pydantic would read those as 1 and 0
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
+            raise ValueError("a switch (true, false, on, off, yes, no) cannot stand here")
+        return value
 
 
 class Region(Settings):
@@ -95,6 +113,7 @@ class AlarmSetting(Settings):
     enabled: bool | None = None
     limit: float | None = None
     delay_s: float | None = Field(None, ge=0, le=600)
+    escalate_s: float | None = Field(None, ge=10, le=3600, description="unacknowledged for this long, it escalates")
     priority: Priority | None = None
     latching: bool | None = None
 
@@ -115,7 +134,7 @@ class Config(Settings):
     unit: Name = "unit"
     device: Name = "edgemon"
     state_dir: Path = Field(Path("/var/lib/edgemon"), description="the only folder that is written to")
-    beds: tuple[Bed, ...] = Field((Bed(id="cot-1"),), min_length=1, max_length=4)
+    beds: tuple[Bed, ...] = Field((Bed(id="cot-1"),), max_length=4)
     mqtt: Mqtt = Mqtt()
     cadence: Cadence = Cadence()
     models: Models = Models()
@@ -125,6 +144,8 @@ class Config(Settings):
     @field_validator("beds")
     @classmethod
     def _distinct(cls, beds: tuple[Bed, ...]) -> tuple[Bed, ...]:
+        if not beds:
+            raise ValueError("at least one bed belongs here, such as {id: cot-1, source: picamera}")
         names = [bed.id for bed in beds]
         if len(set(names)) < len(names) or DEVICE_BED in names:
             raise ValueError(f"bed ids must differ from one another, got {', '.join(names)}")
@@ -145,20 +166,16 @@ def load(path: Path) -> Config:
 
 
 def parse(text: str, path: Path) -> Config:
-    """The configuration in a YAML text; `path` is for messages and for resolving relative files."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{path}{where}: not YAML: {problem}") from error
+    """The configuration in a YAML text; `path` is for messages and for resolving relative files.
+
+    Raises:
+        ConfigError: all that is wrong, one line each.
+    """
+    node, data = _read(text, path)
     if not isinstance(data, dict) or node is None:
         raise ConfigError(
             f"{path}:1:1: expected a mapping of settings such as 'device: cot-pi-1', got {type(data).__name__}"
         )
-    _refuse_repeats(node, path)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -168,25 +185,69 @@ def parse(text: str, path: Path) -> Config:
     return _resolved(config, path.parent)
 
 
-def _refuse_repeats(node: yaml.Node, path: Path) -> None:
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that also names the place of a value which its tag or its characters forbid."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            value: object = super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, OverflowError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(
+                problem=f"{str(node.value)[:40]!r} cannot be read as {kind}", problem_mark=node.start_mark
+            ) from error
+        if isinstance(value, str) and not value.isprintable():
+            raise yaml.MarkedYAMLError(
+                problem="a control character or line break; settings are plain text", problem_mark=node.start_mark
+            )
+        return value
+
+
+def _read(text: str, path: Path) -> tuple[yaml.Node | None, object]:
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        _refuse_repeats(node, path, set())
+        return node, loader.construct_document(node)
+    except ConfigError:
+        raise
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}{where}: not YAML: {problem}") from error
+    except (ValueError, OverflowError) as error:  # an escape such as \UFFFFFFFF, which PyYAML hands to chr()
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply; settings are at most four levels deep") from error
+
+
+def _refuse_repeats(node: yaml.Node, path: Path, met: set[int]) -> None:
+    at = f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+    if id(node) in met:
+        raise ConfigError(f"{at}: an alias (*name) repeats what stands here; write it out where it is needed")
+    met.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            if key.value in seen:
-                at = key.start_mark
-                raise ConfigError(
-                    f"{path}:{at.line + 1}:{at.column + 1}: the key {key.value!r} stands here twice; keep one"
-                )
-            seen.add(key.value)
-            _refuse_repeats(value, path)
+            _refuse_repeats(key, path, met)
+            _refuse_repeats(value, path, met)
+            if isinstance(key, yaml.ScalarNode):
+                at = f"{path}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+                if key.value in seen:
+                    raise ConfigError(f"{at}: the key {key.value!r} stands here twice; keep one")
+                seen.add(key.value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _refuse_repeats(value, path)
+            _refuse_repeats(value, path, met)
 
 
 def _explain(path: Path, node: yaml.Node, loc: tuple[int | str, ...], message: str, value: object) -> str:
     at = _locate(node, loc)
     name = ".".join(str(part) for part in loc)
+    message = message.removeprefix("Value error, ")
     if "Extra inputs" in message:
         message = f"unknown key; known here: {', '.join(_known_keys(loc[:-1]))}"
         return f"{path}:{at}: {name}: {message}"
