@@ -1,0 +1,271 @@
+"""The posed newborn as drawable parts: skin, eyes, tongue, clothes shell, cap, with canonical masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from export.infant import shaders
+from export.infant.expression import SHUT, Expression, apply_expression
+from export.infant.identity import Identity, make_identity
+from export.infant.mesh import Floats, InfantMesh, Ints, load_mesh
+from export.infant.pose import KEYPOINT_BONES, MOVING, Pose, breathe, folded_weights, skin, transforms
+from export.infant.render import Part
+
+CENTRE = np.array([0.0, -3.0, 0.0], np.float32)
+CORNER_RIGHT, CORNER_LEFT = (-0.136, -0.281), (0.136, -0.281)
+NOSE_TIP = 297
+BODY_VERTICES = 13380
+OUTFITS = ("bodysuit", "romper", "sleepsuit")
+
+
+@dataclass(frozen=True)
+class Canon:
+    """Facts of the mesh that no identity changes; `patch` are the face patch's vertex rows."""
+
+    place: Floats
+    front: Floats
+    scalp: Floats
+    inner: Floats
+    adjacency: Ints
+    quads: Ints
+    cloth_quads: Ints
+    cap_quads: Ints
+    patch: Ints
+    corners: tuple[int, int]
+    crown: int
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One posed newborn: vertices in world decimetres and what the truth needs."""
+
+    identity: Identity
+    face: Expression
+    vertices: Floats
+    normals: Floats
+    cavity: Floats
+    joints: dict[str, Floats]
+    head_turn: Floats
+
+
+def neutral_weights() -> dict[str, float]:
+    """The average newborn that canonical coordinates come from."""
+    out = {f"{race}-{sex}-baby": 1 / 6 for race in ("african", "asian", "caucasian") for sex in ("female", "male")}
+    return out | {f"universal-{sex}-baby-averagemuscle-averageweight": 0.5 for sex in ("female", "male")}
+
+
+@lru_cache(maxsize=1)
+def canon() -> Canon:
+    """Canonical coordinates (the average face, eyes shut, eye line near y = 0.09) and masks."""
+    mesh = load_mesh()
+    opened = mesh.blend(neutral_weights()) - CENTRE
+    shut = mesh.blend({f"{race}/eye-{side}-closure": SHUT / 3 for race in ("african", "asian", "caucasian")
+                       for side in ("left", "right")}, opened)
+    quads = mesh.quads["body"]
+    x, y, z = shut[:, 0], shut[:, 1], shut[:, 2]
+    inner = _inner(opened[:BODY_VERTICES])
+    oval = ((x / 0.50) ** 2 + ((y + 0.02) / np.where(y > -0.02, 0.47, 0.47)) ** 2 < 1) & (z > 0.16)
+    head_share = folded_weights()[:, MOVING.index("head")]
+    front = ((z > 0.10) & (head_share > 0.5) & (y > -0.56)).astype(np.float32)
+    hairline = (y - 0.40) + 0.9 * (0.45 - z).clip(0, None) - 0.25 * (0.1 - y).clip(0, None)
+    scalp = np.clip(0.5 + 2.2 * hairline, 0, 1) * (y > -0.30)
+    ears = (np.abs(x) > 0.475) & (np.abs(z - 0.02) < 0.22) & (y < 0.16) & (y > -0.25)
+    scalp[ears] = 0
+    body_rows = np.arange(len(shut)) < BODY_VERTICES
+    return Canon(
+        place=shut, front=front * (scalp < 0.5), scalp=scalp.astype(np.float32),
+        inner=np.concatenate([inner, np.zeros(len(shut) - BODY_VERTICES, np.float32)]),
+        adjacency=_adjacency(quads), quads=quads,
+        cloth_quads=quads[(head_share[quads] < 0.6).all(axis=1)],
+        cap_quads=quads[((y[quads] > -0.25) & (head_share[quads] > 0.9) & ~ears[quads]).all(axis=1)],
+        patch=np.flatnonzero(oval & body_rows & (scalp < 0.6)).astype(np.int32),
+        corners=(_nearest(opened, CORNER_RIGHT), _nearest(opened, CORNER_LEFT)),
+        crown=int(np.argmax(np.where(body_rows, y - 0.3 * np.abs(z), -9))))
+
+
+def _nearest(opened: Floats, place: tuple[float, float]) -> int:
+    gap = np.hypot(opened[:BODY_VERTICES, 0] - place[0], opened[:BODY_VERTICES, 1] - place[1])
+    gap[opened[:BODY_VERTICES, 2] < 0.6] = 9
+    return int(np.argmin(gap))
+
+
+def _inner(opened: Floats) -> Floats:
+    """Vertices of the mouth's inside: behind the lips and cheeks, 1 deep inside."""
+    x, y, z = opened[:, 0], opened[:, 1], opened[:, 2]
+    bag = (np.abs(x) < 0.2) & (y > -0.42) & (y < -0.12) & (z > 0.1)
+    return np.where(bag, np.clip((0.67 - 3.2 * x * x - z) / 0.06, 0, 1), 0).astype(np.float32)
+
+
+def _adjacency(quads: Ints) -> Ints:
+    """(body vertices, 8) quad rows around each vertex, padded with the count of quads."""
+    order = np.argsort(quads.ravel(), kind="stable")
+    owner = quads.ravel()[order]
+    first = np.searchsorted(owner, np.arange(BODY_VERTICES))
+    out = np.full((BODY_VERTICES, 10), len(quads), np.int32)
+    slot = np.arange(len(owner)) - first[owner]
+    keep = slot < 10
+    out[owner[keep], slot[keep]] = (order // 4)[keep]
+    return out
+
+
+def surface(vertices: Floats) -> tuple[Floats, Floats]:
+    """Unit normals (V, 3) and cavity in 0-0.4 (V,) of the body; vertices beyond the body get zeros."""
+    known = canon()
+    corners = vertices[known.quads]
+    normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    middle = corners.mean(axis=1)
+    normal = np.vstack([normal, np.zeros((1, 3), np.float32)])
+    middle = np.vstack([middle, np.zeros((1, 3), np.float32)])
+    total = normal[known.adjacency].sum(axis=1)
+    total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-12
+    count = (known.adjacency < len(known.quads)).sum(axis=1, keepdims=True).clip(1)
+    drift = middle[known.adjacency].sum(axis=1) / count - vertices[:BODY_VERTICES]
+    reach = np.sqrt(np.linalg.norm(normal, axis=1))[known.adjacency].sum(axis=1) / count[:, 0]
+    hollow = np.clip(1.6 * np.einsum("vi,vi->v", drift, total) / (reach + 1e-6), 0, 0.4)
+    normals, cavity = np.zeros_like(vertices), np.zeros(len(vertices), np.float32)
+    normals[:BODY_VERTICES], cavity[:BODY_VERTICES] = total, hollow
+    return normals, cavity
+
+
+@lru_cache(maxsize=24)
+def neutral_shape(seed: int) -> Floats:
+    """The resting newborn of an identity: bigger head, shorter limbs than the mesh's older baby."""
+    mesh, who = load_mesh(), make_identity(seed)
+    out = mesh.blend(who.targets)
+    weights = folded_weights()
+    head = weights[:, MOVING.index("head")][:, None]
+    out += head * (who.head_scale - 1) * (out - mesh.joint(out, "head"))
+    for root in ("upperarm01", "upperleg01"):
+        for side in "LR":
+            chain = [i for i, name in enumerate(MOVING) if name.endswith(side) and _on_limb(name, root)]
+            share = weights[:, chain].sum(axis=1)[:, None]
+            out += share * (who.limb_scale - 1) * (out - mesh.joint(out, f"{root}.{side}"))
+    return out
+
+
+def _on_limb(name: str, root: str) -> bool:
+    legs = ("upperleg01", "lowerleg01", "foot")
+    stem = name.split(".")[0]
+    return (stem in legs) == (root == "upperleg01")
+
+
+def pose_figure(seed: int, face: Expression, pose: Pose) -> Figure:
+    """Builds the newborn of an identity with an expression in a pose."""
+    mesh, who = load_mesh(), make_identity(seed)
+    rest = breathe(mesh, apply_expression(mesh, neutral_shape(seed), who.ethnicity, face), pose.breath)
+    moves = transforms(mesh, rest, pose)
+    vertices = skin(rest, moves)
+    normals, cavity = surface(vertices)
+    joints = {bone: mesh.joint(vertices, bone) for bone in (*KEYPOINT_BONES, "neck01", "head")}
+    joints |= {eye: mesh.joint(vertices, eye) for eye in ("eye.L", "eye.R")}
+    joints["crown"] = vertices[canon().crown]
+    return Figure(who, face, vertices, normals, cavity, joints, moves[MOVING.index("head")][:3, :3])
+
+
+def triangles(quads: Ints) -> Ints:
+    """Each quad as two triangles, flat."""
+    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).ravel().astype(np.int32)
+
+
+@lru_cache(maxsize=4)
+def dress_mask(outfit: str) -> Floats:
+    """Per vertex above 0.5 where the outfit covers it; torso and pelvis are always covered."""
+    mesh = load_mesh()
+    rest = mesh.blend(neutral_weights())
+    neck = mesh.joint(rest, "neck01") + np.array([0, 0.02, 0.05], np.float32)
+    away = np.linalg.norm((rest - neck) * np.array([0.85, 1.0, 0.8]), axis=1) - 0.40
+    away = np.where(rest[:, 1] > neck[1] + 0.05, -1.0, away)
+    arm_limit = {"bodysuit": 0.50, "romper": 1.7, "sleepsuit": 1.9}[outfit]
+    leg_limit = {"bodysuit": 0.45, "romper": 0.95, "sleepsuit": 3.0}[outfit]
+    reach = np.minimum(away, arm_limit - _along(mesh, rest, ("upperarm01", "lowerarm01", "wrist")))
+    reach = np.minimum(reach, leg_limit - _along(mesh, rest, ("upperleg01", "lowerleg01", "foot")))
+    out: Floats = np.clip(0.5 + 4.0 * reach, 0, 1).astype(np.float32)
+    return out
+
+
+def _along(mesh: InfantMesh, rest: Floats, chain: tuple[str, str, str]) -> Floats:
+    """How far along a limb a vertex lies: 0 at its root, 1 at the middle joint, 2 at its end; -1 elsewhere."""
+    out = np.full(len(rest), -1.0, np.float32)
+    weights = folded_weights()
+    for side in "LR":
+        a, b, c = (mesh.joint(rest, f"{bone}.{side}") for bone in chain)
+        arm = chain[0] == "upperarm01"
+        rows = [i for i, name in enumerate(MOVING) if name.endswith(side) and _on_limb(name, chain[0])]
+        member = weights[:, rows].sum(axis=1) > 0.25
+        first = (rest - a) @ (b - a) / ((b - a) @ (b - a))
+        second = 1 + (rest - b) @ (c - b) / ((c - b) @ (c - b))
+        value = np.where(first < 1, first, np.maximum(second, 1.0))
+        out[member] = value[member] if arm else np.maximum(value[member], 0)
+    return out
+
+
+def infant_parts(figure: Figure, outfit: str, cloth: dict[str, object], cap: dict[str, object] | None) -> list[Part]:
+    """The newborn as parts: object 1 is the bare face's skin, 2 clothes."""
+    known, mesh = canon(), load_mesh()
+    zeros = np.zeros(len(figure.vertices), np.float32)
+    dress = dress_mask(outfit)
+    inner = np.maximum(figure.cavity, known.inner)
+    extra = np.stack([known.front, known.scalp, dress, inner], axis=1)
+    body = Part(figure.vertices, figure.normals, known.place, extra, triangles(known.quads), shaders.SKIN, 2, 1)
+    parts = [body, *_eyes(figure, mesh)]
+    tongue = mesh.quads["helper-tongue"]
+    parts.append(Part(figure.vertices, figure.normals, known.place, np.stack([zeros] * 4, axis=1),
+                      triangles(tongue), shaders.TONGUE, 1, 1))
+    shell, shell_normals, cavity = _drape(figure, dress)
+    extra = np.stack([zeros, zeros, dress, cavity], axis=1)
+    parts.append(Part(shell, shell_normals, known.place, extra, triangles(known.cloth_quads), shaders.CLOTH, 3, 2,
+                      {"layer": 1.0, **cloth}))  # type: ignore[dict-item]
+    if cap is not None:
+        parts.append(_cap(figure, cap))
+    return parts
+
+
+def _drape(figure: Figure, dress: Floats) -> tuple[Floats, Floats, Floats]:
+    """A loose shell: the body smoothed, held off it by 4-9 mm and thrown into folds."""
+    known = canon()
+    count = (known.adjacency < len(known.quads)).sum(axis=1, keepdims=True).clip(1)
+    cloth = figure.vertices.copy()
+    for _ in range(4):
+        middle = np.vstack([cloth[known.quads].mean(axis=1), np.zeros((1, 3), np.float32)])
+        cloth[:BODY_VERTICES] = middle[known.adjacency].sum(axis=1) / count
+    place = known.place * np.array([5.0, 3.1, 4.0], np.float32) + 6.28 * np.array(figure.identity.jitter, np.float32)
+    folds = np.sin(place[:, 1] + 1.3 * np.sin(1.7 * place[:, 0])) * np.sin(1.1 * place[:, 0] + 0.8 * place[:, 2])
+    thick = 0.065 + 0.02 * folds - 0.03 * np.clip((0.62 - dress) / 0.12, 0, 1)
+    cloth += figure.normals * thick[:, None].astype(np.float32)
+    normals, cavity = surface(cloth)
+    return cloth, normals, cavity
+
+
+def _cap(figure: Figure, cap: dict[str, object]) -> Part:
+    known = canon()
+    plane = np.array(cap["cap_plane"], np.float32)
+    above = known.place @ plane[:3] - plane[3]
+    brim = 0.035 * np.exp(-((above - 0.05) / 0.05) ** 2)
+    shell = figure.vertices + figure.normals * (0.03 + brim + 0.05 * np.clip(above, 0, 0.5))[:, None].astype(np.float32)
+    zeros = np.zeros(len(shell), np.float32)
+    shade = 0.5 * np.exp(-((above - 0.12) / 0.02) ** 2).astype(np.float32)
+    extra = np.stack([zeros, zeros, zeros + 1, shade], axis=1)
+    return Part(shell.astype(np.float32), figure.normals, known.place, extra, triangles(known.cap_quads), shaders.CLOTH,
+                3, 3, {"layer": 2.0, **cap})  # type: ignore[dict-item]
+
+
+def _eyes(figure: Figure, mesh: InfantMesh) -> list[Part]:
+    parts = []
+    for side, group in (("L", "helper-l-eye"), ("R", "helper-r-eye")):
+        quads = mesh.quads[group]
+        rows = np.unique(quads)
+        centre = figure.vertices[rows].mean(axis=0)
+        local = np.searchsorted(rows, quads)
+        place = figure.vertices[rows]
+        normal = place - centre
+        normal = (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
+        up, across = np.radians(figure.face.gaze_deg)
+        aim = figure.head_turn @ np.array([np.sin(across), np.sin(up), np.cos(across)], np.float32)
+        shade = 0.55 + 0.45 * np.clip(0.6 - (normal @ figure.head_turn[:, 1]), 0, 1)
+        extra = np.stack([shade * 0, shade * 0, shade * 0, shade], axis=1).astype(np.float32)
+        parts.append(Part(place, normal, canon().place[rows], extra, triangles(local.astype(np.int32)), shaders.EYE, 1, 1,
+                          {"eye_centre": tuple(map(float, centre)), "gaze": tuple(map(float, aim / np.linalg.norm(aim)))}))
+    return parts

@@ -1,0 +1,105 @@
+"""`synthesize`: image sets and clips of the synthetic newborn, with their exact truth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+SPLITS = ("train", "val", "test")
+IDENTITIES = 4000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `synthesize images` and `synthesize clip`."""
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    images = kinds.add_parser("images", help="random pictures: NNNNNN.jpg, NNNNNN.labels.png and truth.jsonl")
+    images.add_argument("--out", type=Path, required=True)
+    images.add_argument("--count", type=int, required=True)
+    images.add_argument("--seed", type=int, default=0)
+    images.add_argument("--split", choices=SPLITS, default="train")
+    images.add_argument("--view", choices=("face", "body"), default="face")
+    images.add_argument("--size", type=int, default=384, help="side of the square picture in px")
+    images.add_argument("--workers", type=int, default=1)
+    clip = kinds.add_parser("clip", help="a video with a pulse: FILE.mp4 and FILE.truth.json")
+    clip.add_argument("--out", type=Path, required=True)
+    clip.add_argument("--script", default="demo")
+    clip.add_argument("--seconds", type=float, default=90.0)
+    clip.add_argument("--fps", type=int, default=30)
+    clip.add_argument("--size", default="640x480", help="WIDTHxHEIGHT in px")
+    clip.add_argument("--identity", type=int, default=None)
+    clip.add_argument("--megabytes", type=float, default=7.0, help="size to aim at")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0 on success."""
+    return {"images": run_images, "clip": run_clip}[args.kind](args)
+
+
+def identity_of(split: str, rng: np.random.Generator) -> int:
+    """A random identity of a split (see `split_of`)."""
+    ending = {"train": int(rng.integers(0, 8)), "val": 8, "test": 9}[split]
+    return int(rng.integers(0, IDENTITIES // 10)) * 10 + ending
+
+
+def run_images(args: argparse.Namespace) -> int:
+    """Renders what is still missing of a set; picture N depends on seed, split, view, size and N alone."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    truth = args.out / "truth.jsonl"
+    done = {json.loads(line)["name"] for line in truth.read_text().splitlines()} if truth.is_file() else set()
+    jobs = [(args.out, number, args.seed, args.split, args.view, args.size) for number in range(args.count)
+            if f"{number:06d}" not in done]
+    with truth.open("a", encoding="utf-8") as file, tqdm(total=args.count, initial=args.count - len(jobs), unit="img") as bar:
+        for line in _spread(jobs, args.workers):
+            file.write(line + "\n")
+            file.flush()
+            bar.update()
+    return 0
+
+
+Job = tuple[Path, int, int, str, str, int]
+
+
+def _spread(jobs: list[Job], workers: int) -> Iterator[str]:
+    if workers <= 1:
+        yield from map(render_one, jobs)
+        return
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(workers) as pool:
+        queue = iter(jobs)
+        while batch := list(islice(queue, 64 * workers)):
+            yield from pool.map(render_one, batch, chunksize=8)
+
+
+def render_one(job: Job) -> str:
+    """Renders and writes one picture and its labels; its truth as a JSON line."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    cv2.setNumThreads(1)
+    from export.infant.sample import render_sample
+
+    out, number, seed, split, view, size = job
+    rng = np.random.default_rng([seed, SPLITS.index(split), ("face", "body").index(view), number])
+    sample = render_sample(rng, identity=identity_of(split, rng), size=(size, size), view=view)
+    name = f"{number:06d}"
+    cv2.imwrite(str(out / f"{name}.jpg"), cv2.cvtColor(sample.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    cv2.imwrite(str(out / f"{name}.labels.png"), sample.labels)
+    return json.dumps({"name": name} | asdict(sample.truth))
+
+
+def run_clip(args: argparse.Namespace) -> int:
+    """Renders a script to a video with its truth beside it."""
+    from export.infant.clip import write_clip
+
+    width, height = (int(part) for part in args.size.split("x"))
+    write_clip(args.out, script=args.script, seconds=args.seconds, fps=args.fps, size=(width, height),
+               identity=args.identity, megabytes=args.megabytes)
+    return 0
