@@ -20,6 +20,12 @@ HIGH_BPM: Final = 240.0
 MAX_GAP_S: Final = 0.5
 GRID_BPM: Final = np.arange(LOW_BPM, HIGH_BPM + 0.5, 1.0)  # peaks are interpolated between these
 
+_LIKELY: Final = np.exp(-0.5 * ((GRID_BPM - 140.0) / 40.0) ** 2) + 0.2  # newborns asleep, awake and crying
+PRIOR: Final[Array] = _LIKELY / _LIKELY.sum()
+
+_DRIFT_BPM: Final = 3.0
+_JUMP: Final = 0.02
+_TEMPER: Final = 0.3
 _WINDOW_S: Final = 1.6  # of POS and CHROM (Wang 2017, de Haan 2013)
 _SPREAD_S: Final = 2.0
 _CLAMP: Final = 2.5
@@ -107,7 +113,7 @@ def spectrum(pulse: Array, fs_hz: float) -> Array:
     parts = (pulse.reshape(-1, pulse.shape[-1]) @ _fourier(pulse.shape[-1], fs_hz)) ** 2
     power = (parts[:, : len(GRID_BPM)] + parts[:, len(GRID_BPM) :]).reshape(*pulse.shape[:-1], -1)
     total = power.sum(axis=-1, keepdims=True)
-    return np.where(total > 1e-12, power / np.maximum(total, 1e-12), 1.0 / len(GRID_BPM))
+    return np.asarray(np.where(total > 1e-12, power / np.maximum(total, 1e-12), 1.0 / len(GRID_BPM)))
 
 
 def peak_bpm(shares: Array) -> float:
@@ -119,11 +125,14 @@ def peak_bpm(shares: Array) -> float:
     return float(GRID_BPM[i] + min(1.0, max(-1.0, shift)) * (GRID_BPM[1] - GRID_BPM[0]))
 
 
-def snr_db(shares: Array, bpm: float, window_s: float) -> float:
-    """Power at `bpm` and its first harmonic over the rest of the band (de Haan 2013, eq. 18), in dB, within -30..30."""
-    signal = float(shares[_near(bpm, window_s) | _near(2 * bpm, window_s)].sum())
-    rest = max(1.0 - signal, 1e-9)
-    return float(np.clip(10 * np.log10(max(signal, 1e-9) / rest), -30.0, 30.0))
+def snr_db(shares: Array, bpm: Array, window_s: float) -> Array:
+    """Power at the rates `bpm` (...) and their first harmonics over the rest of the band, in dB within -30..30.
+
+    De Haan 2013, eq. 18, with shares (..., B) and a mask of three quarters of the Hann window's main lobe.
+    """
+    off_bpm = np.minimum(np.abs(GRID_BPM - bpm[..., None]), np.abs(GRID_BPM - 2 * bpm[..., None]))
+    signal = np.where(off_bpm <= 90.0 / window_s, shares, 0.0).sum(axis=-1)
+    return np.asarray(np.clip(10 * np.log10(np.maximum(signal, 1e-9) / np.maximum(1 - signal, 1e-9)), -30.0, 30.0))
 
 
 def with_harmonics(shares: Array) -> Array:
@@ -139,14 +148,30 @@ def with_harmonics(shares: Array) -> Array:
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def _near(bpm: float, window_s: float) -> NDArray[np.bool_]:
-    return np.abs(GRID_BPM - bpm) <= 90.0 / window_s  # three quarters of the Hann window's main lobe
+def combine(shares: Array, window_s: float) -> Array:
+    """One spectrum (B,) of many (K, B): their harmonics folded in, each weighed by its signal-to-noise power ratio."""
+    folded = with_harmonics(shares)
+    weights = 10 ** (snr_db(shares, GRID_BPM[folded.argmax(axis=-1)], window_s) / 10)
+    return np.asarray(weights @ folded / weights.sum())
+
+
+def follow(belief: Array, shares: Array, elapsed_s: float) -> Array:
+    """The belief (B,) about the rate `elapsed_s` later, having seen a spectrum (B,): one step of a forward filter.
+
+    The rate drifts by 3 bpm in a second, more with the root of time, and may have jumped anywhere at 2 % a second;
+    the spectrum counts as a likelihood, tempered because windows overlap.
+    """
+    drift = np.exp(-0.5 * ((GRID_BPM[:, None] - GRID_BPM) / (_DRIFT_BPM * np.sqrt(max(elapsed_s, 0.05)))) ** 2)
+    moved = (drift / drift.sum(axis=0)) @ belief
+    kept = (1.0 - _JUMP) ** elapsed_s
+    seen = (kept * moved + (1.0 - kept) * PRIOR) * (shares * len(GRID_BPM) + 0.02) ** (_TEMPER * min(1.0, elapsed_s))
+    return np.asarray(seen / seen.sum())
 
 
 @lru_cache(maxsize=8)
 def _fourier(count: int, fs_hz: float) -> Array:
     phase = 2 * np.pi / 60 * np.arange(count)[:, None] / fs_hz * GRID_BPM
-    return np.hanning(count)[:, None] * np.hstack([np.cos(phase), np.sin(phase)])
+    return np.asarray(np.hanning(count)[:, None] * np.hstack([np.cos(phase), np.sin(phase)]))
 
 
 def _width(rgb: Array, fs_hz: float, window_s: float) -> int:
@@ -173,7 +198,7 @@ def _moments(rgb: Array, width: int) -> tuple[Array, Array]:
 
 def _deviation(cov: Array, weights: Array) -> Array:
     variance = np.einsum("...i,...ij,...j->...", weights, cov, weights)
-    return np.sqrt(np.maximum(variance, 0.0))
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _spread_back(per_window: Array, width: int) -> Array:

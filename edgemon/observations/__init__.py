@@ -1,0 +1,30 @@
+"""Observers: each reads one thing from a face or from the colour of its skin, and says why when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from edgemon.observations.expression import ExpressionObserver
+from edgemon.observations.heart_rate import HeartRateObserver
+from edgemon.records import Face, Frame, Observation, SkinSample
+
+
+class FaceObserver(Protocol):
+    """Looks at the face in one frame."""
+
+    @property
+    def name(self) -> str: ...
+    def observe(self, frame: Frame, face: Face | None) -> Observation: ...
+
+
+class TraceObserver(Protocol):
+    """Looks at the colour of the skin over time; `trace` is oldest first and of one bed."""
+
+    @property
+    def name(self) -> str: ...
+    def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation: ...
+
+
+FACE_OBSERVERS: Final[Mapping[str, type[ExpressionObserver]]] = {ExpressionObserver.name: ExpressionObserver}
+TRACE_OBSERVERS: Final[Mapping[str, type[HeartRateObserver]]] = {HeartRateObserver.name: HeartRateObserver}

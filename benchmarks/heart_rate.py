@@ -1,0 +1,157 @@
+"""Heart rate from colour traces: error, coverage and time of the observer, on made traces and on recorded ones.
+
+`python benchmarks/heart_rate.py [--data ../shared/data/pulse_rhesus] [--json FILE]`. Made traces say what
+the mathematics can do, not what a camera at a cot will see; recorded ones are monkeys with a newborn's heart rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgemon.observations.heart_rate import WINDOW_S, HeartRateObserver
+from edgemon.records import HeartRate, SkinSample
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A trace (N, R, 3) at times (N,) and its true rate; None where there is no pulse at all."""
+
+    name: str
+    t_s: Array
+    rgb: Array
+    bpm: Array | None
+
+    @property
+    def samples(self) -> list[SkinSample]:
+        return [
+            SkinSample(float(t), i, 1, rgb.astype(np.float32)) for i, (t, rgb) in enumerate(zip(self.t_s, self.rgb, strict=True))
+        ]
+
+
+@dataclass(frozen=True)
+class Score:
+    """All rates with an answer forced from every window, and those that the observer stands by."""
+
+    name: str
+    windows: int
+    mae_forced_bpm: float | None
+    mae_bpm: float | None
+    within_4_bpm: float | None
+    coverage: float
+    estimate_ms: float
+
+
+def made(seed: int, name: str, amplitude: float, noise: float, motion: float, drop: float = 0.0) -> Recording:
+    """90 s at about 30 fps of three regions: a pulse with variability, common motion, drift and sensor noise."""
+    rng = np.random.default_rng(seed)
+    t_s = np.cumsum(np.maximum(1 / 30 + rng.normal(0, 0.003, 2700), 0.004))
+    t_s = t_s[rng.random(len(t_s)) >= drop]
+    n = len(t_s)
+    wander = np.cumsum(rng.normal(0, 1, n)) * 0.08
+    bpm = np.clip(rng.uniform(95, 215) + wander - wander.mean(), 88, 225)
+    phase = 2 * np.pi * np.cumsum(bpm / 60 * np.gradient(t_s))
+    beat = -(np.cos(phase) + 0.35 * np.cos(2 * phase + 1.0)) * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * t_s))
+    skin = np.array([rng.uniform(90, 200), rng.uniform(60, 140), rng.uniform(45, 120)])
+    shade = 1 + 0.05 * np.sin(2 * np.pi * t_s / rng.uniform(20, 60))
+    bouts = np.repeat(rng.random(n // 60 + 1) < 0.3, 60)[:n]
+    shake = np.convolve(np.cumsum(rng.normal(0, 1, n)) - np.linspace(0, 1, n), np.ones(5) / 5, "same")
+    shake = motion * bouts * np.tanh((shake - np.convolve(shake, np.ones(31) / 31, "same")) / 2)
+    rgb = np.empty((n, 3, 3))
+    for region in range(3):
+        pulse = amplitude * rng.uniform(0.6, 1.2) * beat[:, None] * np.array([0.33, 0.77, 0.53])
+        glare = rng.uniform(0.3, 1.0) * shake[:, None] * (1 + rng.normal(0, 0.05, 3))
+        rgb[:, region] = skin * (shade[:, None] + pulse + glare) + rng.normal(0, noise, (n, 3))
+    return Recording(name, t_s, rgb, bpm if amplitude > 0 else None)
+
+
+MADE = {
+    "made: still": (0.004, 0.06, 0.005, 0.0),
+    "made: noisy": (0.003, 0.15, 0.005, 0.02),
+    "made: moving": (0.004, 0.06, 0.03, 0.02),
+    "made: faint": (0.001, 0.15, 0.01, 0.0),
+    "made: photograph, still": (0.0, 0.06, 0.0, 0.0),
+    "made: photograph, moving": (0.0, 0.06, 0.03, 0.0),
+}
+
+
+def recorded(folder: Path) -> Iterator[Recording]:
+    """Sessions in the layout of pulse_rhesus: float32 RGB means and a mean rate per 5 or 8.5 s."""
+    rates = {"Session1": (30, 8.5), "Session2": (30, 8.5), "Session4": (100, 5.0), "Session5": (50, 5.0)}
+    for name, (fs_hz, segment_s) in rates.items():
+        parts = sorted((folder / name).glob("*Region?.bin")) or [folder / name / f"{name}.bin"]
+        rgb = np.stack([np.fromfile(p, "<f4").reshape(-1, 3) for p in parts], axis=1).astype(np.float64)
+        steps = np.array([float(v) for v in (folder / name / f"{name}_REF.csv").read_text().split(",")])
+        t_s = np.arange(len(rgb)) / fs_hz
+        bpm = steps[np.minimum((t_s / segment_s).astype(int), len(steps) - 1)]
+        yield Recording(f"recorded: {name}", t_s, rgb, bpm)
+
+
+def score(recordings: list[Recording]) -> Score:
+    """Over one window a second, each by an observer that has seen only what came before."""
+    errors: list[float] = []
+    trusted: list[bool] = []
+    spent_s = 0.0
+    for recording in recordings:
+        samples, strict, forced = recording.samples, HeartRateObserver("cot-1"), HeartRateObserver("cot-1", 0.0)
+        for now_s in np.arange(WINDOW_S, recording.t_s[-1]):
+            stop = int(np.searchsorted(recording.t_s, now_s, side="right"))
+            trace = samples[max(0, stop - 1500) : stop]
+            began_s = time.perf_counter()
+            seen = strict.observe(trace, float(now_s))
+            spent_s += time.perf_counter() - began_s
+            guess = forced.observe(trace, float(now_s)).value
+            trusted.append(seen.value is not None)
+            errors.append(_error(recording, guess, float(now_s)))
+    error, kept = np.array(errors), np.array(trusted)
+    known = np.isfinite(error)
+    return Score(
+        recordings[0].name, len(error), _mean(error[known]), _mean(error[known & kept]),
+        _mean((error[known & kept] <= 4).astype(float)), float(kept.mean()), 1e3 * spent_s / len(error),
+    )  # fmt: skip
+
+
+def _error(recording: Recording, guess: object, now_s: float) -> float:
+    if recording.bpm is None or not isinstance(guess, HeartRate):
+        return float("nan")
+    inside = (recording.t_s > now_s - guess.window_s) & (recording.t_s <= now_s)
+    return abs(guess.bpm - float(recording.bpm[inside].mean()))
+
+
+def _mean(values: Array) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def main() -> None:
+    """Print the table; write it as JSON when asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/pulse_rhesus"))
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    scores = [score([made(seed, name, *how) for seed in range(6)]) for name, how in MADE.items()]
+    if args.data.is_dir():
+        scores += [score([recording]) for recording in recorded(args.data)]
+    print(f"{'data':26} {'windows':>7} {'MAE forced':>10} {'MAE':>6} {'<= 4 bpm':>8} {'coverage':>8} {'ms':>6}")
+    for s in scores:
+        cells = [f"{v:.2f}" if v is not None else "-" for v in (s.mae_forced_bpm, s.mae_bpm, s.within_4_bpm)]
+        print(
+            f"{s.name:26} {s.windows:7} {cells[0]:>10} {cells[1]:>6} {cells[2]:>8} {s.coverage:8.2f} {s.estimate_ms:6.2f}"
+        )
+    if args.json:
+        args.json.write_text(
+            json.dumps({"machine": platform.processor(), "scores": [asdict(s) for s in scores]}, indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Heart rate from the colour of the skin (rPPG), with a reason wherever there is no pulse to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgemon import rppg
+from edgemon.records import HeartRate, Observation, Reason, SkinSample
+
+WINDOW_S: Final = 10.0
+WARM_UP_S: Final = 6.0
+MODEL: Final = "rppg@1"
+MIN_QUALITY: Final = 0.7  # at which about 1 % of the windows of a photograph still pass
+
+_METHODS: Final = ("POS", "CHROM", "G-R")
+_STALE_S: Final = 1.0  # a trace that ended longer ago belongs to a face that is gone
+_DARK: Final = 12.0  # of 255: below it one step of the sensor is more than a pulse
+_SLOWEST_HZ: Final = 12.0  # three samples to a beat at 240/min
+_FASTEST_HZ: Final = 60.0
+_WHOLE: Final = 0.9  # share of a window in which a region must have been in view
+_STEP: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
+_RESTLESS: Final = 0.4  # share of such samples above which nothing is tried
+_JERKY: Final = 0.05  # above which a poor signal is laid to motion
+_AGREE_BPM: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A gapless piece of the trace on a uniform grid: RGB (R, N, 3) of the regions in view."""
+
+    rgb: rppg.Array
+    fs_hz: float
+
+    @property
+    def seconds(self) -> float:
+        return float(self.rgb.shape[1] - 1) / self.fs_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a rate, each 0..1."""
+
+    belief: float  # of the forward filter, within 6 bpm
+    agreement: float  # share of methods and regions whose own highest peak lies within 6 bpm
+    steadiness: float  # power within 12 bpm in both halves of the window, as their geometric mean
+
+    @property
+    def quality(self) -> float:
+        """Chance 0..1 that the rate is right within 5 bpm.
+
+        A logistic fit over made traces, photographs and rhesus recordings (docs/heart_rate.md).
+        """
+        score = -6.6 + 8.7 * self.belief + 0.3 * self.agreement + 6.6 * self.steadiness
+        return 1.0 / (1.0 + math.exp(-score))
+
+
+class HeartRateObserver:
+    """Reads one bed's heart rate; keeps a belief about the rate from estimate to estimate."""
+
+    name = "heart_rate"
+
+    def __init__(self, bed: str, min_quality: float = MIN_QUALITY) -> None:
+        self._bed = bed
+        self._min_quality = min_quality
+        self._belief = rppg.PRIOR
+        self._track_id: int | None = None
+        self._last_s: float | None = None
+
+    def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation:
+        """Heart rate over the last 6 to 10 s of `trace` (oldest first; may be longer), or why there is none."""
+        samples = _newest(trace, now_s)
+        window = _window(samples) if samples else Reason.NO_FACE
+        if isinstance(window, Reason):
+            return self._abstain(window, now_s)
+        restless = _restless(window)
+        if restless > _RESTLESS:
+            return self._abstain(Reason.MOTION, now_s)
+        pulses = _pulses(window)
+        shares = rppg.spectrum(pulses, window.fs_hz)
+        bpm = self._follow(rppg.combine(shares, window.seconds), samples[-1])
+        quality = _evidence(self._belief, pulses, shares, bpm, window).quality
+        if quality < self._min_quality:
+            return self._abstain(Reason.MOTION if restless > _JERKY else Reason.LOW_SNR, now_s, quality)
+        value = HeartRate(bpm, window.seconds, "rPPG-" + "+".join(_METHODS))
+        return Observation(self._bed, self.name, now_s, value, None, quality, MODEL)
+
+    def _follow(self, shares: rppg.Array, newest: SkinSample) -> float:
+        if newest.track_id != self._track_id or self._last_s is None or newest.captured_s < self._last_s:
+            self._belief, elapsed_s = rppg.PRIOR, 1.0
+        else:
+            elapsed_s = newest.captured_s - self._last_s
+        self._belief = rppg.follow(self._belief, shares, elapsed_s)
+        self._track_id, self._last_s = newest.track_id, newest.captured_s
+        return rppg.peak_bpm(self._belief)
+
+    def _abstain(self, reason: Reason, captured_s: float, quality: float = 0.0) -> Observation:
+        return Observation(self._bed, self.name, captured_s, None, reason, quality, MODEL)
+
+
+def _newest(trace: Sequence[SkinSample], now_s: float) -> list[SkinSample]:
+    """The last WINDOW_S of one face's samples, oldest first; empty when the face is gone."""
+    kept: list[SkinSample] = []
+    for sample in reversed(trace):
+        newest = kept[0] if kept else sample
+        if sample.track_id != newest.track_id or newest.captured_s - sample.captured_s > WINDOW_S:
+            break
+        kept.append(sample)
+    return kept[::-1] if kept and now_s - kept[0].captured_s <= _STALE_S else []
+
+
+def _window(samples: list[SkinSample]) -> _Window | Reason:
+    t_s = np.array([s.captured_s for s in samples])
+    first = rppg.unbroken_from(t_s)
+    t_s, rgb = t_s[first:], np.array([s.rgb for s in samples[first:]], np.float64)
+    if t_s[-1] - t_s[0] < WARM_UP_S:
+        return Reason.GAP if first else Reason.WARMING_UP
+    rate_hz = 1.0 / float(np.median(np.diff(t_s)))
+    if rate_hz < _SLOWEST_HZ:
+        return Reason.GAP
+    whole = np.isfinite(rgb[..., 1]).mean(axis=0) >= _WHOLE
+    if not whole.any():
+        return Reason.OCCLUDED
+    rgb = _filled(rgb[:, whole])
+    if rgb.mean() < _DARK:
+        return Reason.DARK
+    fs_hz = min(_FASTEST_HZ, float(round(rate_hz)))
+    even = rppg.resample(t_s, rgb.reshape(len(t_s), -1), fs_hz)
+    return _Window(even.reshape(len(even), -1, 3).transpose(1, 0, 2), fs_hz)
+
+
+def _filled(rgb: rppg.Array) -> rppg.Array:
+    """Short absences of a region (N, R, 3) take its last colour."""
+    seen = np.isfinite(rgb[..., 1])
+    if seen.all():
+        return rgb
+    index = np.where(seen, np.arange(len(rgb))[:, None], 0)
+    last = np.maximum.accumulate(index, axis=0)
+    last = np.where(np.take_along_axis(seen, last, axis=0), last, seen.argmax(axis=0))
+    return np.asarray(np.take_along_axis(rgb, last[..., None], axis=0))
+
+
+def _restless(window: _Window) -> float:
+    """Share of the window in which brightness changes within 0.2 s far more than a pulse can."""
+    luma = np.log(window.rgb.mean(axis=(0, 2)))
+    apart = max(1, round(0.2 * window.fs_hz))
+    return float((np.abs(luma[apart:] - luma[:-apart]) > _STEP).mean())
+
+
+def _pulses(window: _Window) -> rppg.Array:
+    """Pulse signals (methods * regions, N): every method on every region and on their mean."""
+    rgb = window.rgb
+    if len(rgb) > 1:
+        rgb = np.concatenate([rgb, rgb.mean(axis=0, keepdims=True)])
+    pulses = np.concatenate([rppg.METHODS[name](rgb, window.fs_hz) for name in _METHODS])
+    return rppg.equalise(rppg.bandpass(pulses, window.fs_hz), window.fs_hz)
+
+
+def _evidence(belief: rppg.Array, pulses: rppg.Array, shares: rppg.Array, bpm: float, window: _Window) -> Evidence:
+    off_bpm = np.abs(rppg.GRID_BPM - bpm)
+    peaks = rppg.GRID_BPM[rppg.with_harmonics(shares).argmax(axis=1)]
+    half = pulses.shape[1] // 2
+    halves = [rppg.spectrum(part, window.fs_hz) for part in (pulses[:, :half], pulses[:, -half:])]
+    near = [float(rppg.combine(part, window.seconds / 2)[off_bpm <= 2 * _AGREE_BPM].sum()) for part in halves]
+    return Evidence(
+        belief=min(1.0, float(belief[off_bpm <= _AGREE_BPM].sum())),
+        agreement=float((np.abs(peaks - bpm) <= _AGREE_BPM).mean()),
+        steadiness=math.sqrt(near[0] * near[1]),
+    )
