@@ -15,7 +15,10 @@ from dataclasses import dataclass, replace
 from edgemon.errors import EdgemonError, WorkerStuck
 from edgemon.frames import FrameSource
 from edgemon.frames.meter import Meter
+from edgemon.frames.trace import TraceRing
 from edgemon.records import Frame
+
+__all__ = ["Capture", "CaptureStats", "TraceRing"]
 
 log = logging.getLogger(__name__)
 

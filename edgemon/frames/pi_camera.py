@@ -50,7 +50,7 @@ class PiCamera:
         except (RuntimeError, OSError, IndexError) as error:
             self.close()
             remedy = "check the ribbon cable, 'rpicam-hello --list-cameras', and that no other program uses it"
-            raise SourceUnavailable(f"{self.name}: {error}; {remedy}") from error
+            raise SourceUnavailable(f"{self.name}: {error.__cause__ or error}; {remedy}") from error
         self._seq, self._captured_s = 0, 0.0
 
     def _start(self, camera: Picamera2, bt601: object) -> None:

@@ -28,17 +28,14 @@ class TraceRing:
         self._lock = threading.Lock()
 
     def append(self, sample: SkinSample) -> None:
-        """Add the sample of the next frame.
-
-        Raises:
-            ValueError: it is not newer than the last.
-        """
+        """Add the sample of the next frame; one that is not newer than the last is left out and counted as a gap."""
         with self._lock:
             if self._samples:
                 last = self._samples[-1]
-                if sample.captured_s <= last.captured_s:
-                    raise ValueError(f"sample at {sample.captured_s} s does not follow that at {last.captured_s} s")
-                self._gaps += sample.seq != last.seq + 1 or self._late(sample.captured_s - last.captured_s)
+                step_s = sample.captured_s - last.captured_s
+                self._gaps += sample.seq != last.seq + 1 or step_s <= 0 or self._late(step_s)
+                if step_s <= 0:
+                    return
             self._samples.append(sample)
             self._recent_s.append(sample.captured_s)
 
