@@ -29,6 +29,7 @@ _TEMPER: Final = 0.3
 _WINDOW_S: Final = 1.6  # of POS and CHROM (Wang 2017, de Haan 2013)
 _SPREAD_S: Final = 2.0
 _CLAMP: Final = 2.5
+_SILENCE: Final = 2e-5
 
 
 def unbroken_from(t_s: Array, max_gap_s: float = MAX_GAP_S) -> int:
@@ -102,10 +103,15 @@ def bandpass(pulse: Array, fs_hz: float) -> Array:
 
 
 def equalise(pulse: Array, fs_hz: float) -> Array:
-    """The pulse over its own spread in 2 s windows, clamped: one jerk then weighs no more than one beat."""
+    """The pulse over its own spread in 2 s windows, clamped: one jerk then weighs no more than one beat.
+
+    Silence where the spread of all is below 20 millionths of the light: no camera sees so small a pulse, but rounding
+    of a picture that stands still has its own rhythm.
+    """
     power = _moving_mean((pulse**2)[..., None], _width(pulse[..., None], fs_hz, _SPREAD_S))[..., 0]
-    floor = 1e-2 * power.mean(axis=-1, keepdims=True) + 1e-18
-    return np.asarray(np.clip(pulse / np.sqrt(power + floor), -_CLAMP, _CLAMP))
+    mean_power = power.mean(axis=-1, keepdims=True)
+    even = np.clip(pulse / np.sqrt(power + 1e-2 * mean_power + 1e-18), -_CLAMP, _CLAMP)
+    return np.where(mean_power > _SILENCE**2, even, 0.0)
 
 
 def spectrum(pulse: Array, fs_hz: float) -> Array:

@@ -27,9 +27,10 @@ _FOLLOW: Final = _CORNERS @ _TO_AFFINE  # corners = _FOLLOW @ landmarks
 
 _MIN_AREA_PX: Final = 60.0
 _MIN_SHARE: Final = 0.6  # of a region that must be in view and not saturated
-_SATURATED: Final = 252
+_BLACK: Final = (0, 0, 0)
+_UNSATURATED: Final = (251, 251, 251)
 _HIDDEN_TURN: Final = 0.35  # beyond it the cheek that the nose points to is out of view
-_MAX_PIXELS: Final = 6000  # above it every second pixel is as good: sensor noise is then below 0.05 levels
+_MAX_PIXELS: Final = 3000  # above it every second pixel is as good: sensor noise is then below 0.05 levels
 _SHIFT: Final = 4  # corners are placed to 1/16 px, so that a region moves smoothly
 
 
@@ -44,11 +45,16 @@ def mean_rgb(rgb: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
     NaN where a region is out of view, hidden behind the nose, smaller than 60 px, or mostly saturated.
     """
     means = np.full((len(REGIONS), 3), np.nan, np.float32)
-    turn = _turn(face.landmarks)
-    seen = (True, turn > -_HIDDEN_TURN, turn < _HIDDEN_TURN)
-    for i, polygon in enumerate(polygons(face.landmarks)):
-        if seen[i]:
-            _polygon_mean(rgb, polygon, out=means[i])
+    corners = polygons(face.landmarks)
+    areas_px = _signed_areas(corners).tolist()  # negative when turned inside out
+    low = np.floor(corners.min(axis=1)).astype(int).tolist()
+    high = np.ceil(corners.max(axis=1)).astype(int).tolist()
+    height, width = rgb.shape[:2]
+    for i in _in_sight(face.landmarks):
+        x0, y0 = max(0, low[i][0]), max(0, low[i][1])
+        x1, y1 = min(width, high[i][0] + 1), min(height, high[i][1] + 1)
+        if areas_px[i] >= _MIN_AREA_PX and x1 - x0 > 1 and y1 - y0 > 1:
+            _polygon_mean(rgb[y0:y1, x0:x1], corners[i] - (x0, y0), areas_px[i], out=means[i])
     return means
 
 
@@ -57,26 +63,31 @@ def sample(frame: Frame, face: Face) -> SkinSample:
     return SkinSample(frame.captured_s, frame.seq, face.track_id, mean_rgb(frame.rgb, face))
 
 
-def _turn(landmarks: NDArray[np.float32]) -> float:
-    """Where the nose tip lies along the line of the eyes: 0 midway, -0.5 over the right eye, 0.5 over the left."""
-    right, left, nose = landmarks[:3].astype(np.float64)
-    axis = left - right
-    return float((nose - (right + left) / 2) @ axis / max(float(axis @ axis), 1e-9))
+def _signed_areas(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Areas (R,) of quadrilaterals (R, 4, 2), from their diagonals."""
+    a, b = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
+    return np.asarray((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2)
 
 
-def _polygon_mean(rgb: NDArray[np.uint8], polygon: NDArray[np.float64], out: NDArray[np.float32]) -> None:
-    x, y = polygon.T
-    area_px = float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2  # negative when turned inside out
-    x0, y0 = (int(v) for v in np.maximum(np.floor(polygon.min(axis=0)), 0))
-    x1, y1 = (int(v) for v in np.minimum(np.ceil(polygon.max(axis=0)) + 1, rgb.shape[1::-1]))
-    if area_px < _MIN_AREA_PX or x1 - x0 < 2 or y1 - y0 < 2:
-        return
+def _in_sight(landmarks: NDArray[np.float32]) -> tuple[int, ...]:
+    """The regions that the nose does not hide, by where its tip lies along the line of the eyes (0 is midway)."""
+    (rx, ry), (lx, ly), (nx, ny) = landmarks[:3].tolist()
+    ax, ay = lx - rx, ly - ry
+    turn = ((nx - (rx + lx) / 2) * ax + (ny - (ry + ly) / 2) * ay) / max(ax * ax + ay * ay, 1e-9)
+    if abs(turn) <= _HIDDEN_TURN:
+        return 0, 1, 2
+    return (0, 2) if turn < 0 else (0, 1)
+
+
+def _polygon_mean(
+    crop: NDArray[np.uint8], corners: NDArray[np.float64], area_px: float, out: NDArray[np.float32]
+) -> None:
     step = 1 if area_px <= _MAX_PIXELS else 2
-    crop = np.ascontiguousarray(rgb[y0:y1:step, x0:x1:step])
+    crop = np.ascontiguousarray(crop[::step, ::step])
     mask = np.zeros(crop.shape[:2], np.uint8)
-    corners = np.rint((polygon - (x0, y0)) / step * 2**_SHIFT).astype(np.int32)
-    cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, _SHIFT)
-    unsaturated = cv2.inRange(crop, (0, 0, 0), (_SATURATED, _SATURATED, _SATURATED))
+    fixed = np.rint(corners * (2**_SHIFT / step)).astype(np.int32)
+    cv2.fillConvexPoly(mask, fixed, 255, cv2.LINE_AA, _SHIFT)
+    unsaturated = cv2.inRange(crop, _BLACK, _UNSATURATED)
     weights = cv2.bitwise_and(mask, unsaturated).astype(np.float32).ravel()
     total = float(weights.sum())
     if total >= _MIN_SHARE * 255 * area_px / step**2:
