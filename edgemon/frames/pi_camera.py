@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,13 @@ class PiCamera:
         """
         self.close()
         try:
-            from libcamera import ColorSpace  # noqa: PLC0415
-            from picamera2 import Picamera2  # noqa: PLC0415
+            import libcamera  # noqa: PLC0415
+            import picamera2  # noqa: PLC0415
         except (ImportError, ValueError) as error:  # ValueError: built for another numpy
             raise SourceUnavailable(f"{self.name}: picamera2 cannot be imported ({error}); {_REMEDY}") from error
         try:
-            self._camera = Picamera2(self._number)
-            self._start(self._camera, ColorSpace.Smpte170m())
+            self._camera = _acquire(picamera2.Picamera2, self._number)
+            self._start(self._camera, libcamera.ColorSpace.Smpte170m())
         except (RuntimeError, OSError, IndexError) as error:
             self.close()
             remedy = "check the ribbon cable, 'rpicam-hello --list-cameras', and that no other program uses it"
@@ -101,6 +102,18 @@ class PiCamera:
             camera, self._camera = self._camera, None
             camera.cancel_all_and_flush()
             camera.close()
+
+
+def _acquire(kind: type[Picamera2], number: int) -> Picamera2:
+    # A constructor that fails leaves its pipe open; tried again for a night, that would use up all file descriptors.
+    camera = kind.__new__(kind)
+    try:
+        camera.__init__(number)
+    except RuntimeError:
+        camera.notifymeread.close()
+        os.close(camera.notifyme_w)
+        raise
+    return camera
 
 
 def _rgb(request: CompletedRequest) -> NDArray[np.uint8]:

@@ -19,13 +19,13 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # one clear line of ours 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 _LATE_S = 1.0  # further behind than this, playback goes on from now instead of hurrying
-_LOST_SHARE = 0.02  # containers may announce a few frames more than they hold
+_LOST_SHARE = 0.02  # of the announced length; containers announce it roughly
 
 
 class VideoFile:
     """A video file.
 
-    Frames up to a damage are given, then SourceLost is raised: the file held fewer frames than its header announces.
+    Frames up to a damage are given, then SourceLost is raised: the file is shorter than its header announces.
     With `Bed.loop` it starts again at its end; seq and time go on as if it were one recording.
     """
 
@@ -97,10 +97,10 @@ class VideoFile:
         assert self._capture is not None
         if self._read == 0:
             raise SourceUndecodable(f"{self.name}: not one picture in it can be decoded; give a whole video file")
-        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if announced - self._read > max(2.0, _LOST_SHARE * announced):
-            at = f"after {self._at_s - self._loop_s:.1f} s"
-            raise SourceLost(f"{self.name}: damaged {at}: {self._read} of {announced} frames; give a whole video file")
+        announced_s = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) / self._fps
+        got_s = self._at_s - self._loop_s + 1 / self._fps
+        if announced_s - got_s > max(2 / self._fps, _LOST_SHARE * announced_s):
+            raise SourceLost(f"{self.name}: damaged after {got_s:.1f} of {announced_s:.1f} s; give a whole video file")
 
     def _wait(self) -> None:
         if self._paced:
