@@ -15,13 +15,14 @@ import cv2
 import libcamera_stub
 import numpy as np
 import pytest
-from conftest import free_port
+from conftest import eventually, free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgemon.config import Bed
 from edgemon.errors import SourceError, SourceLost, SourceUnavailable, SourceUndecodable
 from edgemon.frames import FrameSource, open_source
+from edgemon.frames.capture import Capture
 from edgemon.frames.clip import CLIPS, clip_path
 from edgemon.frames.fake import FakeSource
 from edgemon.frames.fit import fit
@@ -392,6 +393,22 @@ def test_rtsp_server_that_falls_silent_is_lost(rtsp_server: RtspServer) -> None:
     with pytest.raises(SourceLost, match="fell silent"):
         read_on(source)
     source.close()
+
+
+def test_rtsp_camera_that_is_killed_and_comes_back_goes_on_through_capture(rtsp_server: RtspServer) -> None:
+    seen: list[Frame] = []
+    capture = Capture(lambda: Rtsp(bed(rtsp_server.url())), on_frame=seen.append, backoff_s=(0.2,))
+    capture.start()
+    eventually(lambda: len(seen) >= 3)
+    rtsp_server.kill()
+    eventually(lambda: "nothing answers" in (capture.stats().error or ""))
+    before = len(seen)
+    rtsp_server.start()
+    eventually(lambda: len(seen) >= before + 3)
+    capture.stop()
+    assert all(a.seq < b.seq and a.captured_s <= b.captured_s for a, b in itertools.pairwise(seen))
+    assert capture.stats().restarts >= 1
+    assert "w0rd" not in str(capture.stats())
 
 
 # --- V4L2

@@ -42,11 +42,11 @@ class PiCamera:
         self.close()
         try:
             import libcamera  # noqa: PLC0415
-            import picamera2  # noqa: PLC0415
+            import picamera2  # noqa: F401, PLC0415
         except (ImportError, ValueError) as error:  # ValueError: built for another numpy
             raise SourceUnavailable(f"{self.name}: picamera2 cannot be imported ({error}); {_REMEDY}") from error
         try:
-            self._camera = _acquire(picamera2.Picamera2, self._number)
+            self._camera = _acquire(self._number)
             self._start(self._camera, libcamera.ColorSpace.Smpte170m())
         except (RuntimeError, OSError, IndexError) as error:
             self.close()
@@ -104,9 +104,11 @@ class PiCamera:
             camera.close()
 
 
-def _acquire(kind: type[Picamera2], number: int) -> Picamera2:
+def _acquire(number: int) -> Picamera2:
+    from picamera2 import Picamera2  # noqa: PLC0415
+
     # A constructor that fails leaves its pipe open; tried again for a night, that would use up all file descriptors.
-    camera = kind.__new__(kind)
+    camera = Picamera2.__new__(Picamera2)
     try:
         camera.__init__(number)
     except RuntimeError:
