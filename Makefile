@@ -41,8 +41,9 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@touch $@
 
 # torch stands outside the lock: its CPU build has no hash that holds on every machine
-$(VENV)/.test: requirements-dev.lock $(VENV)/.runtime
+$(VENV)/.test: requirements-dev.lock requirements-picamera.lock $(VENV)/.runtime
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-picamera.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0
 	@touch $@
 

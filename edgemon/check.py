@@ -1,0 +1,29 @@
+"""Whether a configuration would work on this machine, without starting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgemon import manifest
+from edgemon.config import Config
+from edgemon.events.conditions import settings_for
+from edgemon.frames import open_source
+from edgemon.inference import Model
+from edgemon.messages.mqtt import read_secrets
+
+
+def check(config: Config) -> Iterator[str]:
+    """One line for each thing that is good.
+
+    Raises:
+        EdgemonError: the first that is not.
+    """
+    conditions = settings_for(config.alarms)
+    yield f"alarms: {sum(row.enabled for row in conditions)} of {len(conditions)} conditions are on"
+    for bed in config.beds:
+        yield f"bed {bed.id}: {open_source(bed, paced=True).name}"
+    folder = config.models.folder or manifest.default_folder()
+    for name in (config.models.face, config.models.expression):
+        yield f"model {name}: {Model.open(folder, name).manifest.label}"
+    read_secrets(config.mqtt)
+    yield f"broker: {config.mqtt.host}:{config.mqtt.port}, {'TLS' if config.mqtt.tls else 'no TLS'}"

@@ -1,0 +1,165 @@
+"""`edgemon COMMAND`: each is one row of a table and one small function, which imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemon import __version__, config
+from edgemon.errors import EdgemonError
+
+Parser = argparse.ArgumentParser
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word of the command line."""
+
+    name: str
+    help: str
+    arguments: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _config(parser: Parser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the YAML configuration")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edgemon.daemon import Daemon
+
+    return Daemon(config.load(args.config), duration_s=args.duration_s).run()
+
+
+def _run_arguments(parser: Parser) -> None:
+    _config(parser)
+    parser.add_argument("--duration-s", type=float, metavar="S", help="end by itself after S seconds")
+
+
+def _check(args: argparse.Namespace) -> int:
+    from edgemon.check import check
+
+    for line in check(config.load(args.config)):
+        print(line)
+    print(f"{args.config}: good")
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from edgemon.replay import replay
+
+    settings = config.load(args.config) if args.config else config.Config()
+    return replay(settings, args.video, as_json=args.json, out=sys.stdout, progress=sys.stderr)
+
+
+def _replay_arguments(parser: Parser) -> None:
+    parser.add_argument("video", help="a video file, or 'clip' for the bundled one")
+    parser.add_argument("--json", action="store_true", help="one message a line")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="alarm limits, cadence and models from here")
+
+
+def _watch(args: argparse.Namespace) -> int:
+    from edgemon.watch import run
+
+    return run(args)
+
+
+def _watch_arguments(parser: Parser) -> None:
+    from edgemon.watch import add_arguments
+
+    add_arguments(parser)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from edgemon.demo import demo
+
+    return demo(args.source, duration_s=args.duration_s)
+
+
+def _demo_arguments(parser: Parser) -> None:
+    parser.add_argument("--source", default="clip", help="clip | 0 (webcam) | FILE | rtsp://...")
+    parser.add_argument("--duration-s", type=float, metavar="S", help="end by itself after S seconds")
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from edgemon.doctor import main as doctor
+
+    return doctor(args.config)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from edgemon.bench import bench
+
+    return bench(args.seconds, args.models, json_file=args.json)
+
+
+def _bench_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, metavar="S", help="of the bundled clip to run (default 10)"
+    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help="another folder of models")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from edgemon.messages import schema
+
+    for path in schema.write(args.out):
+        print(path)
+    return 0
+
+
+def _schema_arguments(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="JSON Schemas and asyncapi.json go here")
+
+
+def _models(args: argparse.Namespace) -> int:
+    from edgemon.catalogue import describe
+
+    for line in describe(args.models):
+        print(line)
+    return 0
+
+
+def _models_arguments(parser: Parser) -> None:
+    parser.add_argument("--models", type=Path, metavar="DIR", help="another folder of models")
+
+
+COMMANDS = (
+    Command("run", "watch the cots of a configuration until told to stop", _run_arguments, _run),
+    Command("check", "say whether a configuration and its models are good (exit 2 or 4 if not)", _config, _check),
+    Command("replay", "run a video as fast as possible on its own clock", _replay_arguments, _replay),
+    Command("watch", "subscribe and show what devices say", _watch_arguments, _watch),
+    Command("demo", "the whole flow on one machine: broker, daemon, table", _demo_arguments, _demo),
+    Command("doctor", "look for what is wrong on this machine, each with its remedy", _config, _doctor),
+    Command("bench", "time every stage and model on this machine", _bench_arguments, _bench),
+    Command("schema", "write the JSON Schemas and the AsyncAPI document", _schema_arguments, _schema),
+    Command("models", "list the models: origin, licence, measured quality", _models_arguments, _models),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every foreseen failure is one line on stderr and its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = Parser("edgemon", description="Newborn monitoring at the cot. Not a medical device.")
+    parser.add_argument("--version", action="version", version=f"edgemon {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.help, description=command.help)
+        sub.set_defaults(run=command.run)
+        if command.name in words[:1]:  # the others' arguments need not be imported
+            command.arguments(sub)
+    args = parser.parse_args(words)
+    try:
+        return int(args.run(args))
+    except EdgemonError as error:
+        print(f"edgemon: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output went away: nothing is lost and nobody reads an error
+        sys.stderr.close()
+        return 0

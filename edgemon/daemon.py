@@ -1,0 +1,129 @@
+"""Start, run, stop: one process, whose threads are one capture a bed, one vision thread, and this I/O loop.
+
+The loop owns the outbox, MQTT, health and sd_notify. Signals and the end of the cameras reach it as bytes on a socket.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from edgemon import __version__, logs
+from edgemon.config import Bed, Config
+from edgemon.errors import DeliveryError
+from edgemon.frames import open_source
+from edgemon.frames.capture import Capture
+from edgemon.health import Progress
+from edgemon.pipeline import TICK_S, build_sights
+from edgemon.reporter import Reporter
+from edgemon.systemd import Notifier
+from edgemon.vision import Vision
+
+STUCK_AFTER_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """Everything that `edgemon run` holds, from start to stop."""
+
+    def __init__(self, config: Config, *, duration_s: float | None = None) -> None:
+        self._config = config
+        self._duration_s = duration_s
+        self._notifier = Notifier()
+        self._progress = Progress(("vision", "io"), time.monotonic())
+
+    def run(self) -> int:
+        """Watch until told to stop; the exit code.
+
+        Raises:
+            EdgemonError: what ended it, or kept it from starting.
+        """
+        logs.configure(self._config.log_level)
+        with ExitStack() as stack:
+            wake = stack.enter_context(_signals())
+            stack.enter_context(_only_one(self._config.state_dir))
+            vision = Vision(build_sights(self._config), self._progress)
+            captures = [self._capture(bed, vision, index) for index, bed in enumerate(self._config.beds)]
+            reporter = stack.enter_context(Reporter(self._config, vision, captures, self._progress))
+            stack.callback(vision.stop)
+            for capture in captures:
+                capture.start()
+                stack.callback(capture.stop)
+            vision.watch(captures)
+            self._notifier.ready()
+            log.info("edgemon %s watches %s", __version__, ", ".join(bed.id for bed in self._config.beds))
+            self._loop(reporter, wake)
+            self._notifier.stopping()
+        return 0
+
+    def _capture(self, bed: Bed, vision: Vision, index: int) -> Capture:
+        open_source(bed, paced=True)  # a source that can never be opened is told at the start
+        return Capture(
+            partial(open_source, bed, paced=True), on_frame=partial(vision.on_frame, vision.sights[index]), name=bed.id
+        )
+
+    def _loop(self, reporter: Reporter, wake: socket.socket) -> None:
+        begun_s = time.monotonic()
+        while not reporter.ended:
+            now_s = time.monotonic()
+            if self._duration_s is not None and now_s - begun_s >= self._duration_s:
+                return
+            reporter.turn(now_s)
+            self._progress.beat("io", time.monotonic())
+            if reporter.cameras_silent() or self._progress.alive(now_s, STUCK_AFTER_S):
+                self._notifier.watchdog()
+            self._notifier.status(reporter.summary())
+            if select.select([wake], [], [], TICK_S)[0]:
+                return
+
+
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """A socket that becomes readable when the process is asked to stop."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    before_fd = signal.set_wakeup_fd(theirs.fileno())
+    before = {number: signal.signal(number, _noted) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield ours
+    finally:
+        signal.set_wakeup_fd(before_fd)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        ours.close()
+        theirs.close()
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """The byte on the socket is all that a signal does."""
+
+
+@contextmanager
+def _only_one(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory, so that no second daemon writes to it.
+
+    Raises:
+        DeliveryError: it cannot be written, or another daemon holds it.
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (state_dir / "lock").open("w")
+    except OSError as error:
+        raise DeliveryError(f"{state_dir}: {error.strerror}; set state_dir to a folder that may be written") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeliveryError(
+                f"{state_dir}: another edgemon runs on it; stop that one or set another state_dir"
+            ) from error
+        yield

@@ -1,0 +1,105 @@
+"""The whole flow on one machine: an embedded broker, the real daemon as its own process, a subscriber's table."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import yaml
+
+from edgemon.broker import EmbeddedBroker
+from edgemon.config import Mqtt
+from edgemon.errors import EdgemonError, WorkerStuck
+from edgemon.watch import watch
+
+STOP_WITHIN_S = 15.0
+
+
+class DemoFailed(EdgemonError):
+    """The daemon of the demo ended by itself; the text is its last words."""
+
+
+def demo(source: str, *, duration_s: float | None) -> int:
+    """Show `source` ("clip", a webcam's number, a file, an rtsp address) until Ctrl-C or for `duration_s`."""
+    stop = threading.Event()
+    with (
+        _stopped_by_signals(stop),
+        tempfile.TemporaryDirectory(prefix="edgemon-demo-") as folder,
+        EmbeddedBroker() as broker,
+    ):
+        settings = Path(folder) / "edgemon.yaml"
+        settings.write_text(yaml.safe_dump(_settings(source, broker.port)), encoding="utf-8")
+        with _daemon(settings, Path(folder) / "daemon.log", stop):
+            watch(
+                Mqtt(port=broker.port, protocol="3.1.1"),
+                site="demo", unit="demo", device="demo-pi", as_json=False, receipts=True,
+                duration_s=duration_s, out=sys.stdout, stop_event=stop,
+            )  # fmt: skip
+    return 0
+
+
+def _settings(source: str, port: int) -> dict[str, object]:
+    is_file = Path(source).is_file()
+    bed = {"id": "cot-1", "source": str(Path(source).resolve()) if is_file else source}
+    bed_loop = {"loop": True} if is_file or source.startswith("clip") else {}
+    return {
+        "site": "demo",
+        "unit": "demo",
+        "device": "demo-pi",
+        "state_dir": "state",
+        "beds": [bed | bed_loop],
+        "mqtt": {"port": port, "protocol": "3.1.1", "delivery": "receipt"},
+    }
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _daemon(settings: Path, log: Path, stop: threading.Event) -> Iterator[None]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgemon", "run", "--config", str(settings)],
+            stdout=out, stderr=out, start_new_session=True,  # Ctrl-C comes to us alone; we stop it in order
+        )  # fmt: skip
+    watcher = threading.Thread(target=_stop_when_ended, args=(process, stop), name="demo-daemon")
+    watcher.start()
+    try:
+        yield
+    finally:
+        died = process.poll() is not None
+        process.terminate()
+        watcher.join(STOP_WITHIN_S)
+        if watcher.is_alive():
+            process.kill()
+            watcher.join()
+            raise WorkerStuck(f"the daemon did not stop within {STOP_WITHIN_S:.0f} s of SIGTERM")
+    if died or process.returncode != 0:
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+        failure = DemoFailed(
+            f"the daemon ended with exit code {process.returncode}: " + " | ".join(last or ["(it said nothing)"])
+        )
+        failure.exit_code = process.returncode or 1
+        raise failure
+
+
+def _stop_when_ended(process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    process.wait()
+    stop.set()

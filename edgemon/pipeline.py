@@ -1,0 +1,201 @@
+"""The one file that knows the order: Frame > Face > Observation > PatientState > AlarmEvent > Message.
+
+Three threads meet here, each with its own half of a bed. `Sight.sample` runs in the capture thread for every frame,
+`Sight.look` in the vision thread on the newest one, and all of `Mind` in the I/O loop. What one hands to the next is
+a frozen noun. Replay calls the same three in the same order from one thread, on the clock of the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edgemon import manifest
+from edgemon.config import Bed, Cadence, Config
+from edgemon.errors import ModelError
+from edgemon.events.bouts import Bouts
+from edgemon.events.conditions import Condition
+from edgemon.events.engine import AlarmEngine
+from edgemon.faces import regions
+from edgemon.faces.detect import FaceDetector
+from edgemon.faces.track import FaceTracker
+from edgemon.frames.capture import TraceRing
+from edgemon.inference import ExpressionModel, Model
+from edgemon.messages import Composer, Stamp
+from edgemon.observations import FaceObserver, TraceObserver
+from edgemon.observations.expression import ExpressionObserver
+from edgemon.observations.heart_rate import HeartRateObserver
+from edgemon.records import Face, Frame, Health, HeartRate, Message, Observation, PatientState, Reason
+from edgemon.states import HEART_RATE, StateEstimator
+
+SAMPLE_FACE_UP_TO_S = 1.0  # skin is read where the face was seen at most this long ago
+TRACE_S = 30.0
+TICK_S = 0.25  # how often there is something to say
+
+
+class Every:
+    """A cadence on the clock of the frames: due at most once a period, without drift."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next_s: float | None = None
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is time; saying yes takes the turn."""
+        if self._next_s is not None and now_s < self._next_s - 1e-9:
+            return False
+        late = self._next_s is None or now_s > self._next_s + self._period_s
+        self._next_s = (now_s if late or self._next_s is None else self._next_s) + self._period_s
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at one frame gave."""
+
+    at_s: float
+    face: Face | None
+    reason: Reason | None  # why there is no face
+    observations: tuple[Observation, ...]
+    failed_models: tuple[str, ...]
+
+
+class Sight:
+    """One bed from Frame to Observation."""
+
+    def __init__(
+        self,
+        bed: Bed,
+        cadence: Cadence,
+        detector: FaceDetector,
+        face_observers: Sequence[FaceObserver],
+        heart_rate: TraceObserver,
+    ) -> None:
+        self.bed = bed
+        self.ring = TraceRing(int(TRACE_S * bed.fps))
+        self._detector = detector
+        self._tracker = FaceTracker(bed.cot_region)
+        self._observers = tuple(face_observers)
+        self._heart_rate = heart_rate
+        self._detect_due = Every(1 / cadence.face_hz)
+        self._observe_due = Every(1 / cadence.expression_hz)
+        self._heart_rate_due = Every(1 / cadence.heart_rate_hz)
+        self._face: Face | None = None  # the newest; replaced whole, so the capture thread may read it at any time
+
+    def sample(self, frame: Frame) -> None:
+        """Read the skin's colour: for every frame, in the capture thread, never blocking."""
+        face = self._face
+        if face is not None and frame.captured_s - face.detected_s <= SAMPLE_FACE_UP_TO_S:
+            self.ring.append(regions.sample(frame, face))
+
+    def look(self, frame: Frame) -> Seen:
+        """Run whatever is due on this frame: the detector, the face observers, the heart rate."""
+        now_s = frame.captured_s
+        failed: list[str] = []
+        if self._detect_due.due(now_s):
+            try:
+                detections = self._detector.detect(frame.rgb)
+                self._face = self._tracker.update(detections, now_s, frame.rgb.shape[:2])
+            except ModelError:
+                self._face = None
+                failed.append("face")
+        else:
+            self._face = self._tracker.predict(now_s)
+        observations = [o.observe(frame, self._face) for o in self._observers] if self._observe_due.due(now_s) else []
+        if self._heart_rate_due.due(now_s):
+            observations.append(self._heart_rate.observe(self.ring.snapshot(), now_s))
+        failed += [o.observer for o in observations if o.reason is Reason.MODEL_FAILED]
+        reason = None if self._face else (Reason.MODEL_FAILED if failed else Reason.NO_FACE)
+        return Seen(now_s, self._face, reason, tuple(observations), tuple(failed))
+
+
+class Mind:
+    """One bed from Observation to Message."""
+
+    def __init__(
+        self, bed: str, cadence: Cadence, conditions: Sequence[Condition], composer: Composer, id_prefix: str
+    ) -> None:
+        self.bed = bed
+        self.estimator = StateEstimator(bed)
+        self.engine = AlarmEngine(bed, conditions, id_prefix)
+        self._bouts = Bouts(bed, id_prefix)
+        self._composer = composer
+        self._repeat_s = cadence.state_s
+        self._estimates: list[Observation] = []  # heart rates not yet sent
+        self._minute = _Minute()
+        self._told: tuple[object, ...] = ()
+        self._told_s = -math.inf
+
+    def take(self, seen: Seen) -> None:
+        """Take in what was seen; times must not go backwards."""
+        face = seen.face
+        self.estimator.face(face is not None, face.score if face else 0.0, seen.reason, seen.at_s)
+        for observation in seen.observations:
+            self.estimator.observe(observation)
+            if observation.observer == HEART_RATE:
+                self._estimates.append(observation)
+
+    def tick(self, health: Health, stamp: Stamp) -> tuple[Message, ...]:
+        """What there is to say now: alarms first."""
+        state = self.estimator.state(stamp.at_s)
+        messages = [self._composer.alarm(event, stamp) for event in self.engine.step(state, health, stamp.at_s)]
+        messages += [self._composer.behaviour(event, stamp) for event in self._bouts.step(state)]
+        active = self.engine.active()
+        told = (*_gist(state), tuple((event.condition, event.revision) for event in active))
+        if told != self._told or stamp.at_s - self._told_s >= self._repeat_s:
+            self._told, self._told_s = told, stamp.at_s
+            messages.append(self._composer.state(state, active, stamp))
+        for estimate in self._estimates:
+            messages.append(self._composer.heart_rate(self.bed, estimate, stamp))
+            self._minute.add(estimate)
+        self._estimates.clear()
+        if self._minute.full(stamp.at_s):
+            messages.append(self._minute.message(self._composer, self.bed, stamp))
+            self._minute = _Minute()
+        return tuple(messages)
+
+
+@dataclass(slots=True)
+class _Minute:
+    start_s: float | None = None
+    estimates: int = 0
+    rates: list[HeartRate] = field(default_factory=list)
+
+    def add(self, estimate: Observation) -> None:
+        self.start_s = estimate.captured_s if self.start_s is None else self.start_s
+        self.estimates += 1
+        if isinstance(estimate.value, HeartRate):
+            self.rates.append(estimate.value)
+
+    def full(self, now_s: float) -> bool:
+        return self.start_s is not None and now_s - self.start_s >= 60.0
+
+    def message(self, composer: Composer, bed: str, stamp: Stamp) -> Message:
+        method = self.rates[-1].method if self.rates else "rPPG"
+        bpms = [rate.bpm for rate in self.rates]
+        start_s = stamp.at_s if self.start_s is None else self.start_s
+        return composer.heart_rate_minute(
+            bed, stamp, start_s=start_s, bpms=bpms, estimates=self.estimates, method=method
+        )
+
+
+def _gist(state: PatientState) -> tuple[object, ...]:
+    """What makes a state worth telling at once when it changes; a rate's value is told every second anyway."""
+    readings = (state.face, state.eyes, state.sleep, state.cry, state.pain_cue, state.movement)
+    return (*((r.value, r.reason) for r in readings), state.heart_rate.known, state.heart_rate.reason)
+
+
+def build_sights(config: Config) -> tuple[Sight, ...]:
+    """The seeing halves of all beds; one set of networks serves them all.
+
+    Raises:
+        ModelError: a model cannot be trusted or used.
+    """
+    folder = config.models.folder or manifest.default_folder()
+    detector = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
+    expression = ExpressionModel(Model.open(folder, config.models.expression, config.models.threads))
+    return tuple(
+        Sight(bed, config.cadence, detector, (ExpressionObserver(expression),), HeartRateObserver(bed.id))
+        for bed in config.beds
+    )

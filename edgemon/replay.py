@@ -1,0 +1,97 @@
+"""A recorded video through the real pipeline, as fast as it goes, on its own clock: the same video, the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TextIO
+
+from tqdm import tqdm
+
+from edgemon.config import Bed, Config
+from edgemon.events.conditions import settings_for
+from edgemon.frames import open_source
+from edgemon.frames.meter import Meter
+from edgemon.messages import Composer, Stamp, encode
+from edgemon.messages import payloads as p
+from edgemon.pipeline import TICK_S, Mind, build_sights
+from edgemon.records import Health, Message
+
+BOOT, SESSION = "replay", 1
+_EPOCH = Stamp(0.0, "1970-01-01T00:00:00.000Z", "unsynced")  # a file does not say when it was filmed
+
+
+def replay(config: Config, video: str, *, as_json: bool, out: TextIO, progress: TextIO) -> int:
+    """Print every message of `video` as one JSON line, or what changed as one plain line each.
+
+    Raises:
+        SourceError: the video cannot be opened, decoded, or is damaged; all up to the damage has been printed.
+        ModelError: a model cannot be used.
+    """
+    bed = config.beds[0].model_copy(update={"source": video, "loop": False})
+    tell = _json_line if as_json else _plain_line
+    with tqdm(unit=" frames", desc=video, file=progress, disable=None, leave=False) as bar:
+        for message in messages(config.model_copy(update={"beds": (bed,)}), bed, bar):
+            line = tell(message)
+            if line:
+                out.write(line + "\n")
+        out.flush()
+    return 0
+
+
+def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterator[Message]:
+    """All messages of one file, in order."""
+    source = open_source(bed, paced=False)
+    (sight,) = build_sights(config)
+    composer = Composer(config.site, config.unit, config.device, BOOT, SESSION)
+    mind = Mind(bed.id, config.cadence, settings_for(config.alarms), composer, f"{config.device}/{BOOT}/{bed.id}")
+    now_s = 0.0
+    meter = Meter(lambda: now_s)
+    next_tick_s = TICK_S
+    try:
+        source.open()
+        while (frame := source.read()) is not None:
+            now_s = frame.captured_s
+            while next_tick_s <= now_s:
+                yield from mind.tick(_health(meter, next_tick_s), _stamp(next_tick_s))
+                next_tick_s += TICK_S
+            meter.add(frame)
+            sight.sample(frame)
+            mind.take(sight.look(frame))
+            if bar is not None:
+                bar.update()
+        yield from mind.tick(_health(meter, now_s), _stamp(now_s))
+    finally:
+        source.close()
+
+
+def _health(meter: Meter, at_s: float) -> Health:
+    captured_s = meter.captured_s
+    age_s = None if captured_s is None else max(0.0, at_s - captured_s)
+    return Health(at_s=at_s, frame_age_s=age_s, frozen_s=meter.frozen_s(), luma=meter.luma())
+
+
+def _stamp(at_s: float) -> Stamp:
+    return Stamp(at_s, _EPOCH.wall(at_s), "unsynced")
+
+
+def _json_line(message: Message) -> str:
+    payload = encode(message).decode()
+    return f'{{"topic":{json.dumps(message.topic)},"payload":{payload or "null"}}}'
+
+
+def _plain_line(message: Message) -> str:
+    payload = message.payload
+    if isinstance(payload, p.State):
+        readings = (("eyes", payload.eyes), ("sleep", payload.sleep), ("cry", payload.cry))
+        told = [f"{name} {r.value or f'unknown ({r.reason})'}" for name, r in readings]
+        rate = payload.heart_rate
+        told.append(
+            f"heart rate {rate.value:.0f}/min q{rate.quality:.2f}" if rate.value else f"heart rate ({rate.reason})"
+        )
+        return f"{payload.mono_ms / 1000:7.1f} s  " + ", ".join(told)
+    if isinstance(payload, p.Alarm):
+        return f"{payload.mono_ms / 1000:7.1f} s  ALARM {payload.condition} {payload.priority} {payload.phase}"
+    if isinstance(payload, p.Behaviour):
+        return f"{payload.mono_ms / 1000:7.1f} s  {payload.type} {payload.phase}"
+    return ""

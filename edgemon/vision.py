@@ -1,0 +1,94 @@
+"""The vision thread looks at the newest frame of every bed; ONNX Runtime releases the GIL while it runs."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgemon.errors import WorkerStuck
+from edgemon.frames.capture import Capture
+from edgemon.health import Progress
+from edgemon.pipeline import Seen, Sight
+from edgemon.records import Frame
+
+WAITING_MAX = 256  # looks that the I/O loop has not taken up yet; more are dropped and counted
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """One bed's camera and what looks through it."""
+
+    sight: Sight
+    capture: Capture
+
+
+class Vision(threading.Thread):
+    """Looks at the newest frame of each bed in turn until stopped, or until a camera needs a new process."""
+
+    def __init__(self, sights: Sequence[Sight], progress: Progress) -> None:
+        super().__init__(name="vision", daemon=True)
+        self.eyes: tuple[Eye, ...] = ()
+        self.seen: queue.Queue[tuple[str, Seen]] = queue.Queue(WAITING_MAX)
+        self.dropped = 0
+        self.failure: WorkerStuck | None = None
+        self.sights = tuple(sights)
+        self._progress = progress
+        self._fresh = threading.Event()
+        self._stopping = False
+
+    def watch(self, captures: Sequence[Capture]) -> None:
+        """Say which capture belongs to which sight, in order, and begin."""
+        self.eyes = tuple(Eye(*pair) for pair in zip(self.sights, captures, strict=True))
+        self.start()
+
+    def on_frame(self, sight: Sight, frame: Frame) -> None:
+        """The lossless path: runs in the capture thread for every frame."""
+        begun_s = time.monotonic()
+        sight.sample(frame)
+        self._progress.took("skin", time.monotonic() - begun_s)
+        self._fresh.set()
+
+    def run(self) -> None:
+        """Look until stopped."""
+        try:
+            while not self._stopping:
+                self._fresh.wait(0.5)
+                self._fresh.clear()
+                for eye in self.eyes:
+                    self._look(eye)
+        except WorkerStuck as stuck:
+            self.failure = stuck
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Stop and join.
+
+        Raises:
+            WorkerStuck: it did not end.
+        """
+        self._stopping = True
+        self._fresh.set()
+        if self.ident is not None:
+            self.join(timeout_s)
+            if self.is_alive():
+                raise WorkerStuck(f"the vision thread did not end within {timeout_s:g} s")
+
+    def _look(self, eye: Eye) -> None:
+        frame = eye.capture.take(0.0)
+        if frame is None:
+            return
+        begun_s = time.monotonic()
+        seen = eye.sight.look(frame)
+        done_s = time.monotonic()
+        self._progress.took("look", done_s - begun_s)
+        self._progress.took("frame_to_look", max(0.0, done_s - frame.captured_s))
+        try:
+            self.seen.put_nowait((eye.sight.bed.id, seen))
+        except queue.Full:
+            self.dropped += 1
+            return
+        self._progress.beat("vision", done_s)
