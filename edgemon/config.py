@@ -58,7 +58,11 @@ class Bed(Settings):
     """One cot and the camera that watches it."""
 
     id: Name
-    source: str = Field("clip", description="clip | picamera[:N] | /dev/videoN or N | a file | rtsp://...")
+    source: str = Field(
+        "clip",
+        coerce_numbers_to_str=True,
+        description="clip | clip2 | picamera[:N] | /dev/videoN or N | a file | rtsp://...",
+    )
     width_px: int = Field(640, ge=160, le=1920)
     height_px: int = Field(480, ge=120, le=1080)
     fps: float = Field(30.0, gt=0, le=120)

@@ -138,6 +138,10 @@ def test_relative_files_are_resolved_against_the_file_they_stand_in() -> None:
     assert read.mqtt.tls.cert_file == Path("/run/cert.pem")
 
 
+def test_a_webcam_may_be_written_as_its_number() -> None:
+    assert parse("beds: [{id: cot-1, source: 0}]", HERE).beds[0].source == "0"
+
+
 def test_an_empty_section_has_the_defaults() -> None:
     assert parse("{}", HERE) == Config()
 
