@@ -26,10 +26,10 @@ PRIOR: Final[Array] = _LIKELY / _LIKELY.sum()
 _DRIFT_BPM: Final = 3.0
 _JUMP: Final = 0.02
 _TEMPER: Final = 0.3
+_MAX_SAY: Final = 4.0
 _WINDOW_S: Final = 1.6  # of POS and CHROM (Wang 2017, de Haan 2013)
 _SPREAD_S: Final = 2.0
 _CLAMP: Final = 2.5
-_SILENCE: Final = 2e-5
 
 
 def unbroken_from(t_s: Array, max_gap_s: float = MAX_GAP_S) -> int:
@@ -103,15 +103,10 @@ def bandpass(pulse: Array, fs_hz: float) -> Array:
 
 
 def equalise(pulse: Array, fs_hz: float) -> Array:
-    """The pulse over its own spread in 2 s windows, clamped: one jerk then weighs no more than one beat.
-
-    Silence where the spread of all is below 20 millionths of the light: no camera sees so small a pulse, but rounding
-    of a picture that stands still has its own rhythm.
-    """
+    """The pulse over its own spread in 2 s windows, clamped: one jerk then weighs no more than one beat."""
     power = _moving_mean((pulse**2)[..., None], _width(pulse[..., None], fs_hz, _SPREAD_S))[..., 0]
-    mean_power = power.mean(axis=-1, keepdims=True)
-    even = np.clip(pulse / np.sqrt(power + 1e-2 * mean_power + 1e-18), -_CLAMP, _CLAMP)
-    return np.where(mean_power > _SILENCE**2, even, 0.0)
+    floor = 1e-2 * power.mean(axis=-1, keepdims=True) + 1e-18
+    return np.asarray(np.clip(pulse / np.sqrt(power + floor), -_CLAMP, _CLAMP))
 
 
 def spectrum(pulse: Array, fs_hz: float) -> Array:
@@ -172,6 +167,15 @@ def follow(belief: Array, shares: Array, elapsed_s: float) -> Array:
     kept = (1.0 - _JUMP) ** elapsed_s
     seen = (kept * moved + (1.0 - kept) * PRIOR) * (shares * len(GRID_BPM) + 0.02) ** (_TEMPER * min(1.0, elapsed_s))
     return np.asarray(seen / seen.sum())
+
+
+def believed_bpm(belief: Array, shares: Array, window_s: float) -> float:
+    """The rate by the belief (B,) and the newest spectrum (B,), which counts by its SNR.
+
+    A clean window speaks for itself, without the belief's lag; a noisy one leans on what was believed before.
+    """
+    snr = 10 ** (snr_db(shares, GRID_BPM[np.argmax(belief)], window_s) / 10)
+    return peak_bpm(belief * (shares / shares.max()) ** min(float(snr), _MAX_SAY))
 
 
 @lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ _WHOLE: Final = 0.9  # share of a window in which a region must have been in vie
 _STEP: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
 _RESTLESS: Final = 0.4  # share of such samples above which nothing is tried
 _JERKY: Final = 0.05  # above which a poor signal is laid to motion
+_FAINTEST: Final = 1e-4  # of the light, RMS by POS: recorded pulses are above 3e-4, a picture that sways below 0.8e-4
 _AGREE_BPM: Final = 6.0
 
 
@@ -81,22 +82,26 @@ class HeartRateObserver:
         if restless > _RESTLESS:
             return self._abstain(Reason.MOTION, now_s)
         pulses = _pulses(window)
+        if float(pulses[0].std(axis=-1).min()) < _FAINTEST:
+            return self._abstain(Reason.LOW_SNR, now_s)
+        pulses = rppg.equalise(pulses.reshape(-1, pulses.shape[-1]), window.fs_hz)
         shares = rppg.spectrum(pulses, window.fs_hz)
-        bpm = self._follow(rppg.combine(shares, window.seconds), samples[-1])
+        together = rppg.combine(shares, window.seconds)
+        self._follow(together, samples[-1])
+        bpm = rppg.believed_bpm(self._belief, together, window.seconds)
         quality = _evidence(self._belief, pulses, shares, bpm, window).quality
         if quality < self._min_quality:
             return self._abstain(Reason.MOTION if restless > _JERKY else Reason.LOW_SNR, now_s, quality)
         value = HeartRate(bpm, window.seconds, "rPPG-" + "+".join(_METHODS))
         return Observation(self._bed, self.name, now_s, value, None, quality, MODEL)
 
-    def _follow(self, shares: rppg.Array, newest: SkinSample) -> float:
+    def _follow(self, shares: rppg.Array, newest: SkinSample) -> None:
         if newest.track_id != self._track_id or self._last_s is None or newest.captured_s < self._last_s:
             self._belief, elapsed_s = rppg.PRIOR, 1.0
         else:
             elapsed_s = newest.captured_s - self._last_s
         self._belief = rppg.follow(self._belief, shares, elapsed_s)
         self._track_id, self._last_s = newest.track_id, newest.captured_s
-        return rppg.peak_bpm(self._belief)
 
     def _abstain(self, reason: Reason, captured_s: float, quality: float = 0.0) -> Observation:
         return Observation(self._bed, self.name, captured_s, None, reason, quality, MODEL)
@@ -152,12 +157,11 @@ def _restless(window: _Window) -> float:
 
 
 def _pulses(window: _Window) -> rppg.Array:
-    """Pulse signals (methods * regions, N): every method on every region and on their mean."""
+    """Pulse signals (methods, regions, N) of every method on every region and on their mean."""
     rgb = window.rgb
     if len(rgb) > 1:
         rgb = np.concatenate([rgb, rgb.mean(axis=0, keepdims=True)])
-    pulses = np.concatenate([rppg.METHODS[name](rgb, window.fs_hz) for name in _METHODS])
-    return rppg.equalise(rppg.bandpass(pulses, window.fs_hz), window.fs_hz)
+    return rppg.bandpass(np.stack([rppg.METHODS[name](rgb, window.fs_hz) for name in _METHODS]), window.fs_hz)
 
 
 def _evidence(belief: rppg.Array, pulses: rppg.Array, shares: rppg.Array, bpm: float, window: _Window) -> Evidence:
