@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install or upgrade edgemon as a service on 64-bit Raspberry Pi OS or Debian, from this checkout.
 set -eu
+umask 022
 
 usage() {
     cat <<'END'
@@ -38,6 +39,8 @@ done
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 units=/etc/systemd/system
 venv=$prefix/.venv
+# The system's own: picamera2 is built for it, and one below a home directory is hidden from the service
+python=${PYTHON:-/usr/bin/python3}
 
 fail() {
     echo "install.sh: $1" >&2
@@ -51,10 +54,10 @@ run() {
 
 # What this machine must be
 [ "$(getconf LONG_BIT)" = 64 ] || fail "needs a 64-bit system: ONNX Runtime has no 32-bit build; install the 64-bit Raspberry Pi OS"
-command -v python3 >/dev/null || fail "needs Python 3.11 or later: apt install python3 python3-venv"
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "needs Python 3.11 or later, got $(python3 --version); Raspberry Pi OS bookworm and trixie have it"
-python3 -c 'import ensurepip, venv' 2>/dev/null || fail "needs python3-venv: apt install python3-venv"
+command -v "$python" >/dev/null || fail "needs Python 3.11 or later: apt install python3 python3-venv"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "needs Python 3.11 or later, got $("$python" --version); Raspberry Pi OS bookworm and trixie have it"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "needs python3-venv: apt install python3-venv"
 [ -f "$here/requirements.lock" ] || fail "no requirements.lock in $here: run this script from a checkout of edgemon"
 [ -n "$dry_run" ] || [ "$(id -u)" = 0 ] || fail "run me with sudo, or look first with --dry-run"
 
@@ -66,10 +69,10 @@ run usermod --append --groups video,render edgemon
 
 # The program; picamera2 and libcamera come from the system (apt), so the environment sees the system's packages
 run install -d -m 0755 "$prefix"
-run python3 -m venv --system-site-packages "$venv"
+run "$python" -m venv --system-site-packages "$venv"
 run "$venv/bin/python" -m pip install --quiet --require-hashes --requirement "$here/requirements.lock"
 run "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --force-reinstall "$here"
-if [ -z "$dry_run" ] && python3 -c 'import picamera2' 2>/dev/null && ! "$venv/bin/python" -c 'import picamera2'; then
+if [ -z "$dry_run" ] && "$python" -c 'import picamera2' 2>/dev/null && ! "$venv/bin/python" -c 'import picamera2'; then
     cat >&2 <<END
 install.sh: warning: picamera2 works with the system's Python but not with edgemon's newer numpy (on bookworm its
     helper simplejpeg is built for numpy 1). Use Raspberry Pi OS trixie, or give this environment a newer one:
@@ -81,7 +84,9 @@ fi
 # The configuration: never overwritten
 run install -d -m 0755 "$etc"
 run install -d -m 0750 -g edgemon "$etc/tls"
-if [ -e "$etc/edgemon.yaml" ]; then
+if cmp -s "$here/systemd/edgemon.yaml" "$etc/edgemon.yaml"; then
+    echo "install.sh: $etc/edgemon.yaml holds the defaults already"
+elif [ -e "$etc/edgemon.yaml" ]; then
     run install -m 0644 "$here/systemd/edgemon.yaml" "$etc/edgemon.yaml.new"
     echo "install.sh: $etc/edgemon.yaml is kept; the new defaults are beside it in edgemon.yaml.new"
 else
