@@ -23,6 +23,7 @@ GRID_BPM: Final = np.arange(LOW_BPM, HIGH_BPM + 0.5, 1.0)  # peaks are interpola
 _LIKELY: Final = np.exp(-0.5 * ((GRID_BPM - 140.0) / 40.0) ** 2) + 0.2  # newborns asleep, awake and crying
 PRIOR: Final[Array] = _LIKELY / _LIKELY.sum()
 
+_STEPS_BPM: Final = np.arange(-60.0, 61.0)
 _DRIFT_BPM: Final = 3.0
 _JUMP: Final = 0.02
 _TEMPER: Final = 0.3
@@ -162,8 +163,8 @@ def follow(belief: Array, shares: Array, elapsed_s: float) -> Array:
     The rate drifts by 3 bpm in a second, more with the root of time, and may have jumped anywhere at 2 % a second;
     the spectrum counts as a likelihood, tempered because windows overlap.
     """
-    drift = np.exp(-0.5 * ((GRID_BPM[:, None] - GRID_BPM) / (_DRIFT_BPM * np.sqrt(max(elapsed_s, 0.05)))) ** 2)
-    moved = (drift / drift.sum(axis=0)) @ belief
+    drift = np.exp(-0.5 * (_STEPS_BPM / (_DRIFT_BPM * np.sqrt(max(elapsed_s, 0.05)))) ** 2)
+    moved = np.convolve(belief, drift / drift.sum(), "same")
     kept = (1.0 - _JUMP) ** elapsed_s
     seen = (kept * moved + (1.0 - kept) * PRIOR) * (shares * len(GRID_BPM) + 0.02) ** (_TEMPER * min(1.0, elapsed_s))
     return np.asarray(seen / seen.sum())

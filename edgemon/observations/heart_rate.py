@@ -22,6 +22,7 @@ _STALE_S: Final = 1.0  # a trace that ended longer ago belongs to a face that is
 _DARK: Final = 12.0  # of 255: below it one step of the sensor is more than a pulse
 _SLOWEST_HZ: Final = 12.0  # three samples to a beat at 240/min
 _FASTEST_HZ: Final = 60.0
+_SPARE_S: Final = 0.2  # beyond the window, so that every full window has the same number of samples
 _WHOLE: Final = 0.9  # share of a window in which a region must have been in view
 _STEP: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
 _RESTLESS: Final = 0.4  # share of such samples above which nothing is tried
@@ -112,7 +113,7 @@ def _newest(trace: Sequence[SkinSample], now_s: float) -> list[SkinSample]:
     kept: list[SkinSample] = []
     for sample in reversed(trace):
         newest = kept[0] if kept else sample
-        if sample.track_id != newest.track_id or newest.captured_s - sample.captured_s > WINDOW_S:
+        if sample.track_id != newest.track_id or newest.captured_s - sample.captured_s > WINDOW_S + _SPARE_S:
             break
         kept.append(sample)
     return kept[::-1] if kept and now_s - kept[0].captured_s <= _STALE_S else []
@@ -134,7 +135,7 @@ def _window(samples: list[SkinSample]) -> _Window | Reason:
     if rgb.mean() < _DARK:
         return Reason.DARK
     fs_hz = min(_FASTEST_HZ, float(round(rate_hz)))
-    even = rppg.resample(t_s, rgb.reshape(len(t_s), -1), fs_hz)
+    even = rppg.resample(t_s, rgb.reshape(len(t_s), -1), fs_hz)[-round(WINDOW_S * fs_hz) :]
     return _Window(even.reshape(len(even), -1, 3).transpose(1, 0, 2), fs_hz)
 
 
