@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,8 @@ class Recording:
 
     @property
     def samples(self) -> list[SkinSample]:
-        return [
-            SkinSample(float(t), i, 1, rgb.astype(np.float32)) for i, (t, rgb) in enumerate(zip(self.t_s, self.rgb, strict=True))
-        ]
+        pairs = zip(self.t_s, self.rgb, strict=True)
+        return [SkinSample(float(t), i, 1, rgb.astype(np.float32)) for i, (t, rgb) in enumerate(pairs)]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,18 @@ class Score:
     estimate_ms: float
 
 
-def made(seed: int, name: str, amplitude: float, noise: float, motion: float, drop: float = 0.0) -> Recording:
+class Recipe(NamedTuple):
+    """Amplitude of the pulse and of motion as shares of the light, noise in levels, share of frames dropped."""
+
+    amplitude: float
+    noise: float
+    motion: float
+    drop: float = 0.0
+
+
+def made(seed: int, name: str, how: Recipe) -> Recording:
     """90 s at about 30 fps of three regions: a pulse with variability, common motion, drift and sensor noise."""
+    amplitude, noise, motion, drop = how
     rng = np.random.default_rng(seed)
     t_s = np.cumsum(np.maximum(1 / 30 + rng.normal(0, 0.003, 2700), 0.004))
     t_s = t_s[rng.random(len(t_s)) >= drop]
@@ -76,12 +86,12 @@ def made(seed: int, name: str, amplitude: float, noise: float, motion: float, dr
 
 
 MADE = {
-    "made: still": (0.004, 0.06, 0.005, 0.0),
-    "made: noisy": (0.003, 0.15, 0.005, 0.02),
-    "made: moving": (0.004, 0.06, 0.03, 0.02),
-    "made: faint": (0.001, 0.15, 0.01, 0.0),
-    "made: photograph, still": (0.0, 0.06, 0.0, 0.0),
-    "made: photograph, moving": (0.0, 0.06, 0.03, 0.0),
+    "made: still": Recipe(0.004, 0.06, 0.005),
+    "made: noisy": Recipe(0.003, 0.15, 0.005, 0.02),
+    "made: moving": Recipe(0.004, 0.06, 0.03, 0.02),
+    "made: faint": Recipe(0.001, 0.15, 0.01),
+    "made: photograph, still": Recipe(0.0, 0.06, 0.0),
+    "made: photograph, moving": Recipe(0.0, 0.06, 0.03),
 }
 
 
@@ -138,19 +148,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/pulse_rhesus"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    scores = [score([made(seed, name, *how) for seed in range(6)]) for name, how in MADE.items()]
+    scores = [score([made(seed, name, how) for seed in range(6)]) for name, how in MADE.items()]
     if args.data.is_dir():
         scores += [score([recording]) for recording in recorded(args.data)]
     print(f"{'data':26} {'windows':>7} {'MAE forced':>10} {'MAE':>6} {'<= 4 bpm':>8} {'coverage':>8} {'ms':>6}")
     for s in scores:
         cells = [f"{v:.2f}" if v is not None else "-" for v in (s.mae_forced_bpm, s.mae_bpm, s.within_4_bpm)]
-        print(
-            f"{s.name:26} {s.windows:7} {cells[0]:>10} {cells[1]:>6} {cells[2]:>8} {s.coverage:8.2f} {s.estimate_ms:6.2f}"
-        )
+        errors = f"{cells[0]:>10} {cells[1]:>6} {cells[2]:>8}"
+        print(f"{s.name:26} {s.windows:7} {errors} {s.coverage:8.2f} {s.estimate_ms:6.2f}")
     if args.json:
-        args.json.write_text(
-            json.dumps({"machine": platform.processor(), "scores": [asdict(s) for s in scores]}, indent=1)
-        )
+        found = {"machine": platform.platform(), "scores": [asdict(s) for s in scores]}
+        args.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,19 @@ def test_darkness_is_named() -> None:
     assert observe_all(trace(t_s, 0.05 * colours(t_s, 140)))[-1].reason is Reason.DARK
 
 
+def test_a_black_frame_does_no_harm() -> None:
+    t_s = times(14.0)
+    rgb = colours(t_s, 140)
+    rgb[200] = 0.0
+    assert all(abs(rate(o) - 140) < 3 for o in observe_all(trace(t_s, rgb, noise=0.0)) if o.value is not None)
+
+
+def test_grey_pictures_have_no_pulse_in_colour() -> None:
+    t_s = times(14.0)
+    grey = np.repeat(colours(t_s, 140)[:, 1:2], 3, axis=1)
+    assert observe_all(trace(t_s, grey, noise=0.0))[-1].reason is Reason.LOW_SNR
+
+
 def test_restlessness_is_named() -> None:
     t_s = times(20.0)
     shake = 1 + 0.1 * np.sin(2 * np.pi * 1.1 * t_s) * np.sin(2 * np.pi * 0.23 * t_s)
