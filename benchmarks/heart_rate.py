@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import time
 from collections.abc import Iterator
@@ -37,6 +38,16 @@ class Recording:
     def samples(self) -> list[SkinSample]:
         pairs = zip(self.t_s, self.rgb, strict=True)
         return [SkinSample(float(t), i, 1, rgb.astype(np.float32)) for i, (t, rgb) in enumerate(pairs)]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One window: the error of an answer forced from it (infinite without a pulse), and what the observer said."""
+
+    error_bpm: float
+    trusted: bool
+    quality: float
+    spent_s: float
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,8 @@ def made(seed: int, name: str, how: Recipe) -> Recording:
     skin = np.array([rng.uniform(90, 200), rng.uniform(60, 140), rng.uniform(45, 120)])
     shade = 1 + 0.05 * np.sin(2 * np.pi * t_s / rng.uniform(20, 60))
     bouts = np.repeat(rng.random(n // 60 + 1) < 0.3, 60)[:n]
-    shake = np.convolve(np.cumsum(rng.normal(0, 1, n)) - np.linspace(0, 1, n), np.ones(5) / 5, "same")
-    shake = motion * bouts * np.tanh((shake - np.convolve(shake, np.ones(31) / 31, "same")) / 2)
+    walk = np.convolve(np.cumsum(rng.normal(0, 1, n)) - np.linspace(0, 1, n), np.ones(5) / 5, "same")
+    shake = motion * bouts * np.tanh((walk - np.convolve(walk, np.ones(31) / 31, "same")) / 2)
     rgb = np.empty((n, 3, 3))
     for region in range(3):
         pulse = amplitude * rng.uniform(0.6, 1.2) * beat[:, None] * np.array([0.33, 0.77, 0.53])
@@ -90,6 +101,7 @@ MADE = {
     "made: noisy": Recipe(0.003, 0.15, 0.005, 0.02),
     "made: moving": Recipe(0.004, 0.06, 0.03, 0.02),
     "made: faint": Recipe(0.001, 0.15, 0.01),
+    "made: fainter": Recipe(0.0005, 0.12, 0.01),
     "made: photograph, still": Recipe(0.0, 0.06, 0.0),
     "made: photograph, moving": Recipe(0.0, 0.06, 0.03),
 }
@@ -107,38 +119,44 @@ def recorded(folder: Path) -> Iterator[Recording]:
         yield Recording(f"recorded: {name}", t_s, rgb, bpm)
 
 
-def score(recordings: list[Recording]) -> Score:
-    """Over one window a second, each by an observer that has seen only what came before."""
-    errors: list[float] = []
-    trusted: list[bool] = []
-    spent_s = 0.0
-    for recording in recordings:
-        samples, strict, forced = recording.samples, HeartRateObserver("cot-1"), HeartRateObserver("cot-1", 0.0)
-        for now_s in np.arange(WINDOW_S, recording.t_s[-1]):
-            stop = int(np.searchsorted(recording.t_s, now_s, side="right"))
-            trace = samples[max(0, stop - 1500) : stop]
-            began_s = time.perf_counter()
-            seen = strict.observe(trace, float(now_s))
-            spent_s += time.perf_counter() - began_s
-            guess = forced.observe(trace, float(now_s)).value
-            trusted.append(seen.value is not None)
-            errors.append(_error(recording, guess, float(now_s)))
-    error, kept = np.array(errors), np.array(trusted)
-    known = np.isfinite(error)
-    return Score(
-        recordings[0].name, len(error), _mean(error[known]), _mean(error[known & kept]),
-        _mean((error[known & kept] <= 4).astype(float)), float(kept.mean()), 1e3 * spent_s / len(error),
-    )  # fmt: skip
+def estimates(recording: Recording) -> Iterator[Estimate]:
+    """One window a second, by an observer that has seen only what came before."""
+    samples, strict, forced = recording.samples, HeartRateObserver("cot-1"), HeartRateObserver("cot-1", 0.0)
+    for now_s in np.arange(WINDOW_S, recording.t_s[-1]):
+        stop = int(np.searchsorted(recording.t_s, now_s, side="right"))
+        trace = samples[max(0, stop - 1500) : stop]
+        began_s = time.perf_counter()
+        seen = strict.observe(trace, float(now_s))
+        spent_s = time.perf_counter() - began_s
+        guess = forced.observe(trace, float(now_s)).value
+        yield Estimate(_error(recording, guess, float(now_s)), seen.value is not None, seen.quality, spent_s)
 
 
 def _error(recording: Recording, guess: object, now_s: float) -> float:
     if recording.bpm is None or not isinstance(guess, HeartRate):
-        return float("nan")
+        return math.inf
     inside = (recording.t_s > now_s - guess.window_s) & (recording.t_s <= now_s)
     return abs(guess.bpm - float(recording.bpm[inside].mean()))
 
 
-def _mean(values: Array) -> float | None:
+def score(name: str, of: list[Estimate]) -> Score:
+    """The figures of one kind of data."""
+    error, kept = np.array([e.error_bpm for e in of]), np.array([e.trusted for e in of])
+    known = np.isfinite(error)
+    return Score(
+        name, len(of), _mean(error[known]), _mean(error[known & kept]), _mean(error[known & kept] <= 4),
+        float(kept.mean()), 1e3 * float(np.mean([e.spent_s for e in of])),
+    )  # fmt: skip
+
+
+def calibration(of: list[Estimate]) -> list[tuple[float, int, float]]:
+    """Of windows in each tenth of quality: its lower edge, how many, and the share that is right within 5 bpm."""
+    tenth = np.array([min(9, int(10 * e.quality)) for e in of])
+    right = np.array([e.error_bpm <= 5 for e in of])
+    return [(k / 10, int((tenth == k).sum()), float(right[tenth == k].mean())) for k in range(10) if (tenth == k).any()]
+
+
+def _mean(values: NDArray[np.generic]) -> float | None:
     return float(values.mean()) if values.size else None
 
 
@@ -148,17 +166,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/pulse_rhesus"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    scores = [score([made(seed, name, how) for seed in range(6)]) for name, how in MADE.items()]
+    found = {name: [e for seed in range(6) for e in estimates(made(seed, name, how))] for name, how in MADE.items()}
     if args.data.is_dir():
-        scores += [score([recording]) for recording in recorded(args.data)]
+        found |= {recording.name: list(estimates(recording)) for recording in recorded(args.data)}
+    scores = [score(name, of) for name, of in found.items()]
+    tenths = calibration([e for of in found.values() for e in of])
     print(f"{'data':26} {'windows':>7} {'MAE forced':>10} {'MAE':>6} {'<= 4 bpm':>8} {'coverage':>8} {'ms':>6}")
     for s in scores:
         cells = [f"{v:.2f}" if v is not None else "-" for v in (s.mae_forced_bpm, s.mae_bpm, s.within_4_bpm)]
         errors = f"{cells[0]:>10} {cells[1]:>6} {cells[2]:>8}"
         print(f"{s.name:26} {s.windows:7} {errors} {s.coverage:8.2f} {s.estimate_ms:6.2f}")
+    print("quality, windows, right within 5 bpm:", "  ".join(f"{q:.1f} {n} {r:.2f}" for q, n, r in tenths))
     if args.json:
-        found = {"machine": platform.platform(), "scores": [asdict(s) for s in scores]}
-        args.json.write_text(json.dumps(found, indent=1))
+        text = {"machine": platform.platform(), "scores": [asdict(s) for s in scores], "calibration": tenths}
+        args.json.write_text(json.dumps(text, indent=1))
 
 
 if __name__ == "__main__":
