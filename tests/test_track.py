@@ -95,6 +95,15 @@ def test_a_carer_bending_over_the_cot_does_not_take_the_track() -> None:
     assert {f.track_id for f in [*bending, *hiding, *after] if f} == {infant.track_id}
 
 
+def test_the_infant_is_found_again_after_a_carer_has_hidden_it() -> None:
+    tracker = FaceTracker()
+    watch(tracker, 0.0, 20.0, INFANT)
+    carer = found(330, 250, 300, 1.0)
+    assert centre(watch(tracker, 20.0, 15.0, carer)[-1]) == pytest.approx((330, 250), abs=2)
+    leaving = found(480, 160, 300, 1.0)
+    assert centre(watch(tracker, 35.0, 12.0, INFANT, leaving)[-1]) == pytest.approx((320, 260), abs=2)
+
+
 def test_a_lasting_face_replaces_a_fleeting_one() -> None:
     tracker = FaceTracker(Region(x0=0.2, y0=0.2, x1=0.8, y1=0.9))
     watch(tracker, 0.0, 1.0, found(180, 140, 150, 0.95))

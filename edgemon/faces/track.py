@@ -21,6 +21,7 @@ _MATCH_RATIO: Final = 1.7  # of sizes; a carer bending over the cot is no infant
 _SWITCH_AFTER_S: Final = 3.0  # how long another face must be preferred before the track moves to it
 _SWITCH_RATIO: Final = 1.5
 _PERSISTENCE_S: Final = 10.0
+_LEARN: Final = 0.005  # of the infant's size per detection: a visitor of seconds teaches nothing
 _GLIDE_S: Final = 0.8  # time constant of a face at rest
 _JITTER: Final = 0.03  # moves below this share of the face's size are the detector's jitter
 
@@ -175,7 +176,7 @@ class FaceTracker:
             self._infant = best
         if self._infant is not None and self._infant.seen_s == at_s:
             size_px = self._infant.size_px
-            self._size_px = size_px if self._size_px is None else self._size_px + 0.05 * (size_px - self._size_px)
+            self._size_px = size_px if self._size_px is None else self._size_px + _LEARN * (size_px - self._size_px)
 
     def _outdone(self, infant: _Track | None, best: _Track, at_s: float) -> bool:
         if infant is None or self._preference(best, at_s) < _SWITCH_RATIO * self._preference(infant, at_s):
