@@ -21,7 +21,7 @@ _MATCH_RATIO: Final = 1.7  # of sizes; a carer bending over the cot is no infant
 _SWITCH_AFTER_S: Final = 3.0  # how long another face must be preferred before the track moves to it
 _SWITCH_RATIO: Final = 1.5
 _PERSISTENCE_S: Final = 10.0
-_LEARN: Final = 0.005  # of the infant's size per detection: a visitor of seconds teaches nothing
+_LEARN: Final = 0.002  # of the infant's size per detection: a visitor of seconds teaches nothing
 _GLIDE_S: Final = 0.8  # time constant of a face at rest
 _JITTER: Final = 0.03  # moves below this share of the face's size are the detector's jitter
 
@@ -92,12 +92,13 @@ class _Track:
     def size_px(self) -> float:
         return math.sqrt(_area(self.last_box))
 
-    def hit(self, found: Detection, at_s: float) -> None:
+    def hit(self, found: Detection, place: float, at_s: float) -> None:
         shown, target = self.points(at_s), _points(found.box, found.landmarks)
         moved = float(np.sqrt(np.mean((target - shown) ** 2))) / math.sqrt(_area(found.box))
         self.start, self.target, self.seen_s = shown, target, at_s
         self.glide_s = _GLIDE_S / (1 + (moved / _JITTER) ** 2)
         self.score += 0.5 * (found.score - self.score)
+        self.place = place
         self.hits += 1
 
     def face(self, at_s: float) -> Face:
@@ -125,12 +126,10 @@ class FaceTracker:
         be read as colour), falling with the square of the move.
         """
         self._tracks = [t for t in self._tracks if at_s - t.seen_s <= MAX_OCCLUSION_S]
-        in_cot = [d for d in detections if self._place(d.box, shape_hw) > 0]
-        for found in self._match(in_cot, at_s):
+        placed = [(d, self._place(d.box, shape_hw)) for d in detections]
+        for found, place in self._match([(d, place) for d, place in placed if place > 0], at_s):
             points = _points(found.box, found.landmarks)
-            self._tracks.append(
-                _Track(self._next_id, at_s, at_s, points, points, found.score, self._place(found.box, shape_hw))
-            )
+            self._tracks.append(_Track(self._next_id, at_s, at_s, points, points, found.score, place))
             self._next_id += 1
         self._choose(at_s)
         return self.predict(at_s)
@@ -142,18 +141,19 @@ class FaceTracker:
             return None
         return infant.face(at_s)
 
-    def _match(self, detections: list[Detection], at_s: float) -> list[Detection]:
+    def _match(self, placed: list[tuple[Detection, float]], at_s: float) -> list[tuple[Detection, float]]:
+        """Give each track its detection, the likest pair first, and return the detections that are left."""
         pairs = [
-            (_likeness(t.last_box, d.box), i, j) for i, t in enumerate(self._tracks) for j, d in enumerate(detections)
+            (_likeness(t.last_box, d.box), i, j) for i, t in enumerate(self._tracks) for j, (d, _) in enumerate(placed)
         ]
         matched: set[int] = set()
         found: set[int] = set()
-        for overlap, i, j in sorted(pairs, reverse=True):
-            if overlap >= _MATCH_DIOU and i not in matched and j not in found:
-                self._tracks[i].hit(detections[j], at_s)
+        for likeness, i, j in sorted(pairs, reverse=True):
+            if likeness >= _MATCH_DIOU and i not in matched and j not in found:
+                self._tracks[i].hit(*placed[j], at_s)
                 matched.add(i)
                 found.add(j)
-        return [d for j, d in enumerate(detections) if j not in found]
+        return [pair for j, pair in enumerate(placed) if j not in found]
 
     def _place(self, box: Box, shape_hw: tuple[int, int]) -> float:
         """1 at the centre of the cot region, 0.5 at its edge, 0 outside."""
