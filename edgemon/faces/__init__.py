@@ -1,0 +1,1 @@
+"""From a frame to the infant's face: detection, tracking and skin regions."""
