@@ -1,0 +1,352 @@
+"""The JSON payloads on the wire, one model per topic; a number never travels without quality, age and reason."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from edgemon.records import Cry, Eyes, Kind, Phase, Presence, Priority, Reason, Sleep
+
+VERSION = 1
+INTENDED_USE = (
+    "Research and information only. Not a medical device and not a certified alarm system: "
+    "never rely on it to notice that a patient needs help."
+)
+
+Ts = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    Field(json_schema_extra={"format": "date-time"}, description="UTC, to the millisecond"),
+]
+Share = Annotated[float, Field(ge=0, le=1)]
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+-]{1,128}$")]
+Ref = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+/-]{1,128}$")]
+MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}/[0-9a-zA-Z-]{1,36}/\d{1,16}$")]
+Seconds = Annotated[float, Field(ge=0)]
+TsSource = Literal["ntp", "rtc", "unsynced"]
+
+
+class Payload(BaseModel):
+    """Base of all: frozen, unknown keys and NaN refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Header(Payload):
+    """Who says it and when; `id` = device/boot/seq is unique, and receivers drop repeats by it."""
+
+    v: Literal[1] = 1
+    id: MessageId
+    device: Token
+    bed: Token
+    boot: Token
+    session: int = Field(ge=1, description="counts the starts of the daemon")
+    seq: int = Field(ge=1, description="counts the messages of a device within one boot")
+    ts: Ts
+    ts_src: TsSource
+    mono_ms: int = Field(ge=0, description="the device's monotonic clock")
+
+    @model_validator(mode="after")
+    def _same_id(self) -> Header:
+        if self.id != f"{self.device}/{self.boot}/{self.seq}":
+            raise ValueError(f"id must be device/boot/seq, got {self.id}")
+        return self
+
+
+class Durable(Header):
+    """Kept in the outbox until it has been delivered; `replay` marks history that must not alarm anybody."""
+
+    replay: bool = False
+
+
+class Coding(Payload):
+    """One code of a terminology."""
+
+    system: str
+    code: str
+    display: str
+
+
+LOINC, SNOMED, OWN = "http://loinc.org", "http://snomed.info/sct", "urn:edgemon:code"
+HEART_RATE = Coding(system=LOINC, code="8867-4", display="Heart rate")
+SLEEP_CODES = {
+    Sleep.ASLEEP: Coding(system=SNOMED, code="248220008", display="Asleep"),
+    Sleep.AWAKE: Coding(system=SNOMED, code="248218005", display="Awake"),
+}
+PAIN_CUE = Coding(system=OWN, code="pain-cue", display="Share of time with the facial actions of pain")
+
+T = TypeVar("T")
+
+
+class Measured(Payload, Generic[T]):
+    """A value, or null and the reason why it is unknown."""
+
+    value: T | None
+    reason: Reason | None
+    quality: Share
+    since: Ts
+    age_s: Seconds = Field(description="since the newest observation behind it")
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> Measured[T]:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError("give either a value or a reason")
+        return self
+
+
+class FaceReading(Measured[bool]):
+    """Whether the infant's face is in view."""
+
+
+class EyesReading(Measured[Eyes]):
+    """Eyes open or closed."""
+
+
+class SleepReading(Measured[Sleep]):
+    """Asleep or awake, in epochs of 30 s."""
+
+    code: Coding | None
+
+
+class CryReading(Measured[Cry]):
+    """Crying or quiet."""
+
+
+class PainCueReading(Measured[float]):
+    """Share of seconds 0..1 with the facial actions of pain; not a score of any clinical pain scale."""
+
+    code: Coding = PAIN_CUE
+
+
+class MovementReading(Measured[float]):
+    """Movement index 0..1."""
+
+
+class HeartRateReading(Measured[float]):
+    """Heart rate by remote photoplethysmography."""
+
+    code: Coding = HEART_RATE
+    unit: Literal["/min"] = "/min"
+    window_s: Seconds | None
+    method: Ref
+
+
+class Avail(Header):
+    """Whether the device is reachable; a receiver ignores an `offline` older than (session, connection) it knows."""
+
+    status: Literal["online", "stopping", "offline"]
+    connection: int = Field(ge=0, description="counts the connections of this session")
+    will_seq: int | None = Field(description="seq that is kept for the last will of this connection")
+
+
+class ModelInfo(Payload):
+    """A model that is loaded."""
+
+    id: Token
+    version: Token
+    sha256: str
+    precision: Token
+
+
+class AlarmLimit(Payload):
+    """How one alarm condition is set on this device."""
+
+    condition: Token
+    kind: Kind
+    priority: Priority
+    enabled: bool
+    latching: bool
+    limit: float | None
+    unit: str | None
+    delay_s: Seconds
+
+
+class Birth(Header):
+    """What this device is and can do."""
+
+    software: str
+    beds: tuple[Token, ...]
+    models: tuple[ModelInfo, ...]
+    capabilities: tuple[Token, ...]
+    alarms: tuple[AlarmLimit, ...]
+    delivery: Literal["receipt", "puback"]
+    schemas: tuple[str, ...]
+    intended_use: str = INTENDED_USE
+
+
+class CameraHealth(Payload):
+    """The camera of one bed."""
+
+    bed: Token
+    fps: float | None
+    frame_age_s: Seconds | None
+    frozen_s: Seconds
+    luma: float | None = Field(description="mean brightness 0..255")
+    dropped_frames: int = Field(ge=0)
+    restarts: int = Field(ge=0)
+
+
+class StageLatency(Payload):
+    """Time that one stage takes."""
+
+    stage: Token
+    p50_ms: Seconds
+    p95_ms: Seconds
+
+
+class OutboxHealth(Payload):
+    """Messages that wait for delivery."""
+
+    waiting: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    oldest_s: Seconds
+    dropped: int = Field(ge=0, description="since start")
+
+
+class ActiveAlarm(Payload):
+    """An alarm condition that stands now."""
+
+    condition: Token
+    kind: Kind
+    priority: Priority
+    presence: Presence
+    alarm_id: Ref
+    revision: int = Field(ge=1)
+    onset: Ts
+
+
+class HealthReport(Header):
+    """Technical facts of the device."""
+
+    uptime_s: Seconds
+    cameras: tuple[CameraHealth, ...]
+    stages: tuple[StageLatency, ...]
+    outbox: OutboxHealth
+    temperature_c: float | None
+    throttled: int | None = Field(description="the firmware's bits: 0x1 undervoltage, 0x4 throttled, ...")
+    storage_free_bytes: int | None
+    failed_models: tuple[Token, ...]
+    clock_source: TsSource
+    active_alarms: tuple[ActiveAlarm, ...] = Field(description="conditions of the whole device")
+
+
+class State(Header):
+    """What is believed now about the infant in one bed."""
+
+    face: FaceReading
+    eyes: EyesReading
+    sleep: SleepReading
+    cry: CryReading
+    heart_rate: HeartRateReading
+    pain_cue: PainCueReading
+    movement: MovementReading
+    coverage: Share = Field(description="share of the last minute in which the eyes were known")
+    active_alarms: tuple[ActiveAlarm, ...]
+
+
+class HeartRateVital(Header):
+    """Heart rate, once a second."""
+
+    heart_rate: HeartRateReading
+
+
+class HeartRateMinute(Durable):
+    """Heart rate over one minute; null where no estimate was valid."""
+
+    start: Ts
+    end: Ts
+    min: float | None
+    median: float | None
+    max: float | None
+    valid_share: Share
+    estimates: int = Field(ge=0, description="valid and abstained")
+    code: Coding = HEART_RATE
+    unit: Literal["/min"] = "/min"
+    method: Ref
+
+
+class Behaviour(Durable):
+    """A bout that began, goes on or ended."""
+
+    type: Literal["sleep", "cry", "presence", "movement", "pain_cue"]
+    phase: Phase
+    event_id: Ref
+    start: Ts
+    end: Ts | None
+    duration_s: Seconds
+    peak: float | None
+    code: Coding | None
+
+
+class Acknowledgement(Payload):
+    """Who acknowledged, and when."""
+
+    by: Token
+    at: Ts
+
+
+class Alarm(Durable):
+    """One move of an alarm; on its end `presence` is `off`, and then the topic is cleared by an empty message."""
+
+    condition: Token
+    kind: Kind
+    priority: Priority
+    phase: Phase
+    presence: Presence
+    latching: bool
+    alarm_id: Ref
+    revision: int = Field(ge=1)
+    onset: Ts
+    at: Ts
+    value: float | None
+    limit: float | None
+    unit: str | None
+    signal_delay_ms: int = Field(ge=0)
+    text_key: Token
+    ack: Acknowledgement | None
+
+
+class Receipt(Payload):
+    """Ids that a station has committed; an empty list only says that a station listens now."""
+
+    v: Literal[1] = 1
+    station: Token
+    device: Token
+    ids: tuple[MessageId, ...] = Field(max_length=500)
+    ts: Ts
+
+
+class CommandRequest(Payload):
+    """What a station asks of a device; executed once per `cmd_id`, never after `expires`."""
+
+    v: Literal[1] = 1
+    cmd_id: Ref
+    name: Literal["acknowledge", "pause", "self-test", "rebirth"]
+    device: Token
+    bed: Token
+    by: Token
+    expires: Ts
+    alarm_id: Ref | None = None
+    revision: int | None = Field(None, ge=1)
+    pause: Literal["audio", "procedure"] | None = None
+    duration_s: Annotated[float, Field(gt=0, le=300)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> CommandRequest:
+        needed = {"acknowledge": ("alarm_id", "revision"), "pause": ("pause", "duration_s")}.get(self.name, ())
+        optional = ("alarm_id", "revision", "pause", "duration_s")
+        for field in optional:
+            if (getattr(self, field) is not None) != (field in needed):
+                raise ValueError(f"{self.name} takes {', '.join(needed) or 'no further fields'}; {field} is wrong")
+        return self
+
+
+class CommandResponse(Durable):
+    """What became of a command."""
+
+    cmd_id: Ref
+    name: Token
+    status: Literal["done", "refused"]
+    reason: str | None
+    revision: int | None = Field(description="of the alarm after the command")
