@@ -1,0 +1,34 @@
+"""`python -m export COMMAND`: from renders to released models."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "synthesize": ("export.synthesize", "render image sets and clips of the synthetic newborn, with truth"),
+    "train": ("export.train", "train a network on renders"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its module is imported only then."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser("python -m export")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (module, told) in COMMANDS.items():
+        sub = commands.add_parser(name, help=told)
+        if name in words[:1]:
+            import_module(module).add_arguments(sub)
+    args = parser.parse_args(words)
+    try:
+        return int(import_module(COMMANDS[args.command][0]).run(args))
+    except ValueError as error:
+        sys.stderr.write(f"export: {error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""From pictures with known faces to endless training frames of the detector: any roll, place, size, light and cover."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from export.datasets import FaceMark, Image, Picture
+
+Rng = np.random.Generator
+MIN_FACE_PX, MAX_FACE_PX = 44.0, 230.0  # what the anchors can hold, whatever the frame's size
+NOISE_TILE = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """One training frame: RGB uint8 (H, W, 3) and the faces in it."""
+
+    rgb: Image
+    faces: tuple[FaceMark, ...]
+
+
+class Painter:
+    """Holds what is drawn from: one table of noise, so that a frame costs no fresh random numbers per pixel."""
+
+    def __init__(self, rng: Rng) -> None:
+        self.rng = rng
+        self._noise = rng.standard_normal((NOISE_TILE, NOISE_TILE, 3)).astype(np.float32)
+
+    def noise(self, shape: tuple[int, int], sigma: float, colour: float) -> NDArray[np.float32]:
+        """Gaussian noise (H, W, 3); `colour` 0 is the same in all channels."""
+        height, width = shape
+        y, x = self.rng.integers(0, NOISE_TILE - height), self.rng.integers(0, NOISE_TILE - width)
+        tile = self._noise[y : y + height, x : x + width]
+        return np.asarray(sigma * (colour * tile + (1 - colour) * tile[..., :1]), np.float32)
+
+    def texture(self, size: tuple[int, int]) -> Image:
+        """A background of blobs, stripes or checks, (width, height)."""
+        width, height = size
+        cells = int(self.rng.choice([2, 4, 8, 16, 40]))
+        small = self.rng.integers(0, 256, (max(2, cells * height // width), cells, 3), dtype=np.uint8)
+        if self.rng.random() < 0.7:  # muted, as rooms are
+            grey = small.mean(axis=2, keepdims=True)
+            small = (grey + (small - grey) * self.rng.uniform(0, 0.5)).astype(np.uint8)
+        mode = cv2.INTER_CUBIC if self.rng.random() < 0.7 else cv2.INTER_NEAREST
+        return np.asarray(cv2.resize(small, size, interpolation=mode), np.uint8)
+
+
+def place(rng: Rng, mark: FaceMark, size: tuple[int, int], *, roll_deg: float | None = None) -> NDArray[np.float64]:
+    """A similarity transform (2, 3) that puts the face somewhere in the frame, mostly whole, at any roll and size."""
+    width, height = size
+    face_px = math.exp(rng.uniform(math.log(MIN_FACE_PX), math.log(min(MAX_FACE_PX, 0.95 * height))))
+    turn = rng.uniform(0, 360) if roll_deg is None else roll_deg - mark.roll_deg
+    scale = face_px / mark.size_px
+    c, s = scale * math.cos(math.radians(turn)), scale * math.sin(math.radians(turn))
+    linear = np.array([[c, -s], [s, c]])
+    inset = 0.42 * face_px
+    x = rng.uniform(min(inset, width / 2), max(width - inset, width / 2))
+    y = rng.uniform(min(inset, height / 2), max(height - inset, height / 2))
+    shift = np.array([x, y]) - linear @ np.array(mark.centre)
+    return np.column_stack([linear, shift])
+
+
+def warp(image: Image, matrix: NDArray[np.float64], size: tuple[int, int], border: int = cv2.BORDER_CONSTANT) -> Image:
+    """Warp with as little aliasing as a mip level gives."""
+    scale = math.hypot(matrix[0, 0], matrix[1, 0])
+    if scale < 0.5:
+        image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        matrix = np.column_stack([matrix[:, :2] * 2, matrix[:, 2]])
+    return np.asarray(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
+
+
+def compose(painter: Painter, subject: Picture, backdrop: Image, size: tuple[int, int]) -> Scene:
+    """Put a subject's picture into a frame: as it was taken, or cut out onto another backdrop."""
+    rng = painter.rng
+    mark = subject.face
+    assert mark is not None
+    matrix = place(rng, mark, size)
+    rgb = warp(subject.rgb, matrix, size)
+    cut_out = rng.random() < 0.35
+    whole = np.full(subject.rgb.shape[:2], 255, np.uint8)
+    mask = warp(np.where(subject.subject, 255, 0).astype(np.uint8) if cut_out else whole, matrix, size)
+    alpha = cv2.GaussianBlur(mask, (3, 3), 0)[..., None].astype(np.float32) / 255
+    mixed = rgb * alpha + backdrop * (1 - alpha)
+    return Scene(mixed.astype(np.uint8), (mark.moved(matrix),))
+
+
+def cover(painter: Painter, scene: Scene) -> Scene:
+    """Hide part of the faces: strips (tubes, tape), blobs (hands, toys), a half (blanket), a band over the eyes."""
+    rng, rgb = painter.rng, scene.rgb.copy()
+    for face in scene.faces:
+        kind = rng.random()
+        if kind < 0.5:
+            continue
+        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        if kind < 0.68:
+            _half(rng, rgb, face, colour)
+        elif kind < 0.8:
+            _band(rng, rgb, face, colour)
+        else:
+            for _ in range(int(rng.integers(1, 4))):
+                _strip_or_blob(rng, rgb, face, colour)
+    return Scene(rgb, scene.faces)
+
+
+def _point(face: FaceMark, u: float, v: float) -> tuple[int, int]:
+    """A point in px from face coordinates: u across and v along the face, -1..1 within its ellipse."""
+    c, s = math.cos(math.radians(face.roll_deg)), math.sin(math.radians(face.roll_deg))
+    du, dv = u * face.axes[0], v * face.axes[1]
+    return round(face.centre[0] + c * du - s * dv), round(face.centre[1] + s * du + c * dv)
+
+
+def _fill(rgb: Image, face: FaceMark, corners: list[tuple[float, float]], colour: tuple[int, ...]) -> None:
+    polygon = np.array([_point(face, u, v) for u, v in corners], np.int32)
+    cv2.fillConvexPoly(rgb, polygon, colour, cv2.LINE_AA)
+
+
+def _half(rng: Rng, rgb: Image, face: FaceMark, colour: tuple[int, ...]) -> None:
+    edge, tilt = rng.uniform(0.05, 0.5), rng.uniform(-0.3, 0.3)
+    _fill(rgb, face, [(-1.6, edge - tilt), (1.6, edge + tilt), (1.6, 1.8), (-1.6, 1.8)], colour)
+
+
+def _band(rng: Rng, rgb: Image, face: FaceMark, colour: tuple[int, ...]) -> None:
+    middle, half = rng.uniform(-0.25, 0.05), rng.uniform(0.15, 0.28)
+    _fill(rgb, face, [(-1.3, middle - half), (1.3, middle - half), (1.3, middle + half), (-1.3, middle + half)], colour)
+
+
+def _strip_or_blob(rng: Rng, rgb: Image, face: FaceMark, colour: tuple[int, ...]) -> None:
+    a, b = (_point(face, *rng.uniform(-1.2, 1.2, 2)) for _ in range(2))
+    if rng.random() < 0.6:
+        cv2.line(rgb, a, b, colour, max(1, round(face.axes[0] * rng.uniform(0.05, 0.3))), cv2.LINE_AA)
+    else:
+        axes = (
+            max(1, round(face.axes[0] * rng.uniform(0.15, 0.5))),
+            max(1, round(face.axes[0] * rng.uniform(0.1, 0.4))),
+        )
+        cv2.ellipse(rgb, a, axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
+
+
+def spoil(painter: Painter, face: FaceMark, rgb: Image) -> Image:
+    """Make a face into none: its tiles shuffled, or its middle overpainted, so that skin and hair alone are no sign."""
+    rng = painter.rng
+    x0, y0, x1, y1 = (round(v) for v in face.box())
+    x0, y0, x1, y1 = max(0, x0), max(0, y0), min(rgb.shape[1], x1), min(rgb.shape[0], y1)
+    if x1 - x0 < 12 or y1 - y0 < 12:
+        return rgb
+    out, patch = rgb.copy(), rgb[y0:y1, x0:x1]
+    if rng.random() < 0.5:
+        n = int(rng.integers(3, 6))
+        h, w = (y1 - y0) // n, (x1 - x0) // n
+        tiles = [patch[i * h : (i + 1) * h, j * w : (j + 1) * w] for i in range(n) for j in range(n)]
+        for k, t in enumerate(rng.permutation(n * n)):
+            i, j = divmod(k, n)
+            out[y0 + i * h : y0 + (i + 1) * h, x0 + j * w : x0 + (j + 1) * w] = np.rot90(
+                tiles[t], 2 * rng.integers(0, 2)
+            )
+        return out
+    blurred = cv2.GaussianBlur(patch, (0, 0), (x1 - x0) / 6)
+    mask = np.zeros(patch.shape[:2], np.uint8)
+    centre = ((x1 - x0) // 2, (y1 - y0) // 2)
+    cv2.ellipse(mask, centre, centre, 0, 0, 360, 255, -1)
+    soft = cv2.GaussianBlur(mask, (0, 0), 3)[..., None] / 255.0
+    out[y0:y1, x0:x1] = (blurred * soft + patch * (1 - soft)).astype(np.uint8)
+    return out
+
+
+def expose(painter: Painter, rgb: Image) -> Image:
+    """Camera and light: colour cast, gain down to near darkness, infrared, blur, and noise added after darkening."""
+    rng = painter.rng
+    x = rgb.astype(np.float32)
+    if rng.random() < 0.3:
+        x = np.repeat(x @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
+    else:
+        x *= rng.uniform(0.8, 1.2, 3).astype(np.float32)
+    x = (x - 128) * np.float32(rng.uniform(0.6, 1.25)) + np.float32(128 + rng.uniform(-25, 25))
+    dark = rng.random() < 0.35 and float(x.mean()) > 60  # a render that is dark already stays visible
+    gain = math.exp(rng.uniform(math.log(0.12), math.log(0.5))) if dark else rng.uniform(0.7, 1.2)
+    x *= np.float32(gain)
+    if rng.random() < 0.25:
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.5, 1.6)), np.float32)
+    sigma = rng.uniform(2, 9) if dark else abs(rng.normal(0, 4))
+    x += painter.noise(x.shape[:2], sigma, colour=float(rng.choice([0.0, 0.6, 1.0])))
+    return np.clip(x, 0, 255).astype(np.uint8)

@@ -1,0 +1,65 @@
+"""How each network is trained: one row a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgemon.faces.detect import anchors
+from export.babyehanet import TARGETS, BabyEHANet
+from export.expression_data import ExpressionCrops
+from export.face_data import FaceScenes
+from export.losses import face_loss
+from export.retinaface import RetinaFace
+from export.train import Losses, Phase, Recipe
+
+FACE_MEAN, FACE_SCALE = 127.5, 1 / 127.5
+CROP_MEAN, CROP_SCALE = 127.5, 1 / 127.5
+SMOOTHING = 0.02
+
+
+def face(data: Path, photographs: Path | None, seed: int) -> Recipe:
+    """160x120 with small faces first, four times as fast; then the whole frame."""
+    phases = []
+    for size, batch, share in (((160, 120), 48, 0.4), ((320, 240), 24, 0.6)):
+        stream = FaceScenes(data, photographs, size, seed + size[0])
+        phases.append(Phase(stream, batch, share, _face_losses(size)))
+    return Recipe(RetinaFace(), tuple(phases))
+
+
+def _face_losses(size: tuple[int, int]) -> Losses:
+    priors = torch.from_numpy(np.array(anchors(size)))
+
+    def losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        image, *targets = batch
+        x = ((image.float() - FACE_MEAN) * FACE_SCALE).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = model(x)
+        return face_loss(outputs, tuple(targets), priors)
+
+    return losses
+
+
+def expression(data: Path, photographs: Path | None, seed: int) -> Recipe:
+    """Crops without end, at one size."""
+    network = BabyEHANet()
+    stream = ExpressionCrops(data, photographs, network.config.size_px, seed)
+    return Recipe(network, (Phase(stream, 64, 1.0, _expression_losses),), peak_lr=2.5e-3)
+
+
+def _expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    image, told, weight = batch
+    x = ((image.float() - CROP_MEAN) * CROP_SCALE).to(memory_format=torch.channels_last)
+    logits = model(x)
+    smoothed = told * (1 - SMOOTHING) + SMOOTHING / 2
+    each = F.binary_cross_entropy_with_logits(logits, smoothed, reduction="none") * weight
+    mean = each.sum(dim=0) / weight.sum(dim=0).clamp(min=1)
+    return dict(zip(TARGETS, mean * torch.tensor([2.0, 2.0, 1.0, 0.5, 0.5]), strict=True))
+
+
+RECIPES: Mapping[str, Callable[[Path, Path | None, int], Recipe]] = {"face": face, "expression": expression}

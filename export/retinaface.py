@@ -1,0 +1,161 @@
+"""The `face` network: RetinaFace (arXiv 1905.00641) on MobileNetV1, its finest pyramid level dropped.
+
+A newborn's face is 48-240 px wide in a 320x240 frame, so strides 16 and 32 suffice; stride 8 is most of the usual
+cost. Module names are those of the published PyTorch state dict. A fourth head predicts the DIoU of each box.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgemon.faces.detect import LEVELS
+
+LEAK = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FaceConfig:
+    """Hyper-parameters of the network."""
+
+    width: float = 0.25  # MobileNetV1's multiplier
+    pyramid_channels: int = 64
+    size_px: tuple[int, int] = (320, 240)
+
+
+def conv_bn(c_in: int, c_out: int, kernel: int = 3, stride: int = 1, leak: float | None = LEAK) -> nn.Sequential:
+    """Convolution, batch normalisation and, unless `leak` is None, leaky ReLU."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(c_out),
+    ]
+    if leak is not None:
+        layers.append(nn.LeakyReLU(leak, inplace=True))
+    return nn.Sequential(*layers)
+
+
+def conv_dw(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
+    """Depthwise 3x3 and pointwise 1x1, each with batch normalisation and leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_in, 3, stride, 1, groups=c_in, bias=False),
+        nn.BatchNorm2d(c_in),
+        nn.LeakyReLU(LEAK, inplace=True),
+        nn.Conv2d(c_in, c_out, 1, bias=False),
+        nn.BatchNorm2d(c_out),
+        nn.LeakyReLU(LEAK, inplace=True),
+    )
+
+
+class MobileNet(nn.Module):
+    """MobileNetV1 in three stages; returns strides 16 and 32."""
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        c = [round(width * n) for n in (32, 64, 128, 128, 256, 256, 512, 1024)]
+        self.stage1 = nn.Sequential(
+            conv_bn(3, c[0], stride=2),
+            conv_dw(c[0], c[1]),
+            conv_dw(c[1], c[2], 2),
+            conv_dw(c[2], c[3]),
+            conv_dw(c[3], c[4], 2),
+            conv_dw(c[4], c[5]),
+        )
+        self.stage2 = nn.Sequential(conv_dw(c[5], c[6], 2), *(conv_dw(c[6], c[6]) for _ in range(5)))
+        self.stage3 = nn.Sequential(conv_dw(c[6], c[7], 2), conv_dw(c[7], c[7]))
+        self.channels = (c[6], c[7])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) to (B, C16, H/16, W/16) and (B, C32, H/32, W/32)."""
+        s16 = self.stage2(self.stage1(x))
+        return s16, self.stage3(s16)
+
+
+class FPN(nn.Module):
+    """Feature pyramid over two levels."""
+
+    def __init__(self, channels: tuple[int, int], out: int) -> None:
+        super().__init__()
+        self.output1 = conv_bn(channels[0], out, kernel=1)
+        self.output2 = conv_bn(channels[1], out, kernel=1)
+        self.merge1 = conv_bn(out, out)
+
+    def forward(self, s16: Tensor, s32: Tensor) -> tuple[Tensor, Tensor]:
+        """Both levels to `out` channels, the coarse one added to the fine one."""
+        fine, coarse = self.output1(s16), self.output2(s32)
+        up = F.interpolate(coarse, size=[fine.shape[2], fine.shape[3]], mode="nearest")
+        return self.merge1(fine + up), coarse
+
+
+class SSH(nn.Module):
+    """Context by receptive fields of 3, 5 and 7 (arXiv 1708.03979)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half, quarter = channels // 2, channels // 4
+        self.conv3X3 = conv_bn(channels, half, leak=None)
+        self.conv5X5_1 = conv_bn(channels, quarter)
+        self.conv5X5_2 = conv_bn(quarter, quarter, leak=None)
+        self.conv7X7_2 = conv_bn(quarter, quarter)
+        self.conv7x7_3 = conv_bn(quarter, quarter, leak=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape in and out."""
+        shared = self.conv5X5_1(x)
+        parts = [self.conv3X3(x), self.conv5X5_2(shared), self.conv7x7_3(self.conv7X7_2(shared))]
+        return F.relu(torch.cat(parts, dim=1))
+
+
+class Head(nn.Module):
+    """One 1x1 convolution: `size` numbers per anchor."""
+
+    def __init__(self, channels: int, count: int, size: int) -> None:
+        super().__init__()
+        self.conv1x1 = nn.Conv2d(channels, count * size, 1)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, H * W * count, size), anchors in the order of `edgemon.faces.detect.anchors`."""
+        return self.conv1x1(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.size)
+
+
+class RetinaFace(nn.Module):
+    """Image (B, 3, H, W) to logits (B, N, 2: class, DIoU), boxes (B, N, 4) and landmarks (B, N, 10), raw deltas."""
+
+    def __init__(self, config: FaceConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or FaceConfig()
+        channels = self.config.pyramid_channels
+        self.body = MobileNet(self.config.width)
+        self.fpn = FPN(self.body.channels, channels)
+        self.ssh1, self.ssh2 = SSH(channels), SSH(channels)
+        counts = [len(sides) for _, sides in LEVELS]
+        self.ClassHead = nn.ModuleList(Head(channels, n, 1) for n in counts)
+        self.QualityHead = nn.ModuleList(Head(channels, n, 1) for n in counts)
+        self.BboxHead = nn.ModuleList(Head(channels, n, 4) for n in counts)
+        self.LandmarkHead = nn.ModuleList(Head(channels, n, 10) for n in counts)
+        for head in self.ClassHead:
+            assert isinstance(head, Head)
+            nn.init.zeros_(head.conv1x1.weight)
+            nn.init.constant_(head.conv1x1.bias, -4.6)  # the focal loss' prior of 0.01 (arXiv 1708.02002, sec. 3.3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class; levels fine to coarse."""
+        fine, coarse = self.fpn(*self.body(x))
+        levels = (self.ssh1(fine), self.ssh2(coarse))
+
+        def gather(heads: nn.ModuleList) -> Tensor:
+            return torch.cat([head(level) for head, level in zip(heads, levels, strict=True)], dim=1)
+
+        logits = torch.cat([gather(self.ClassHead), gather(self.QualityHead)], dim=2)
+        return logits, gather(self.BboxHead), gather(self.LandmarkHead)
+
+
+OUTPUTS: OrderedDict[str, str] = OrderedDict(
+    logits="(1, N, 2) logits of: is a face; predicted DIoU of its box",
+    boxes="(1, N, 4) deltas of centre and log size to the anchors, variances 0.1 and 0.2",
+    landmarks="(1, N, 10) deltas of right eye, left eye, nose tip, right and left mouth corner, variance 0.1",
+)
