@@ -5,6 +5,8 @@ A *lane* is one rank (alarm, response, event, minute) of one bed. Order is kept 
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
 import sqlite3
 import zlib
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 LIVE_S = 15.0  # an older message is history
 MAX_UNSTORED = 1000  # held in memory while the disk takes nothing
+STORE_AT_ONCE = 50
+LOG_PAGES = 100  # the write-ahead log stays below 400 kB, so that a nearly full disk still takes messages
 BACK_OFF = 8.0  # the pause between repeats grows up to this many times
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 TABLES = """
@@ -39,7 +43,7 @@ CREATE TABLE IF NOT EXISTS clock(only INTEGER PRIMARY KEY CHECK (only = 0), at_s
 COLUMNS = "n, id, rank, bed, topic, payload, qos, retain, expiry_s, put_s, ends"
 INSERT = f"INSERT OR IGNORE INTO rows({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants only
 SELECT = f"SELECT {COLUMNS} FROM rows"  # noqa: S608 - constants only
-DROPPABLE = "payload != '' AND id NOT IN (SELECT id FROM active)"  # never an active alarm, nor what clears a topic
+DROPPABLE = "payload != x'' AND id NOT IN (SELECT id FROM active)"  # never an active alarm, nor what clears a topic
 UNSTORED_N = 2**62  # after all that are on the disk
 CLEARS = "clear "  # ids of the messages that clear a topic; the broker's PUBACK delivers them
 ROW_COST = 200  # bytes that a row takes besides its payload
@@ -107,7 +111,7 @@ class Outbox:
     @property
     def storage_full(self) -> bool:
         """Whether the disk takes nothing at present; new messages are then held in memory."""
-        return self._failing
+        return self._failing or bool(self._unstored)
 
     @property
     def waiting(self) -> int:
@@ -200,7 +204,10 @@ class Outbox:
         return held or bool(self._read("SELECT 1 FROM rows WHERE topic = ? LIMIT 1", topic))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, after a last attempt to store what is held in memory."""
+        self._store_unstored()
+        if self._unstored:
+            log.error("%s: %d messages could not be stored and end with this process", self.path, len(self._unstored))
         self._db.close()
 
     def _row(self, message: Message, now_s: float) -> Row:
@@ -228,10 +235,16 @@ class Outbox:
         return (rows + [row for row in self._unstored.values() if row.lane == lane])[:window]
 
     def _store_unstored(self) -> None:
-        for row in list(self._unstored.values()):
-            if not self._write(lambda row=row: self._insert(row), sync=row.rank is Rank.ALARM):  # type: ignore[misc]
+        while self._unstored:
+            some = list(itertools.islice(self._unstored.values(), STORE_AT_ONCE))
+            if not self._write(functools.partial(self._insert_all, some), sync=True):
                 return
-            del self._unstored[row.id]
+            for row in some:
+                del self._unstored[row.id]
+
+    def _insert_all(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._insert(row)
 
     def _forget_arrived(self, now_s: float) -> None:
         if self._arrived and self._write(lambda: self._remove(now_s)):
@@ -239,7 +252,7 @@ class Outbox:
 
     def _insert(self, row: Row) -> None:
         if row.rank is Rank.ALARM:  # news on a topic makes it needless to clear it
-            self._delete(map(_from_db, self._db.execute(f"{SELECT} WHERE topic = ? AND payload = ''", (row.topic,))))
+            self._delete(map(_from_db, self._db.execute(f"{SELECT} WHERE topic = ? AND payload = x''", (row.topic,))))
         if not self._make_room(row):
             self.dropped += 1
             return
@@ -368,6 +381,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         db.executescript(TABLES)
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from edgemon.records import Cry, Eyes, Kind, Phase, Presence, Priority, Reason, Sleep
+from edgemon.records import ClockSource, Cry, Eyes, Kind, Phase, Presence, Priority, Reason, Sleep
 
 VERSION = 1
 INTENDED_USE = (
@@ -24,7 +24,7 @@ Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+-]{1,128}$")]
 Ref = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+/-]{1,128}$")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}/[0-9a-zA-Z-]{1,36}/\d{1,16}$")]
 Seconds = Annotated[float, Field(ge=0)]
-TsSource = Literal["ntp", "rtc", "unsynced"]
+TsSource = ClockSource
 
 
 class Payload(BaseModel):

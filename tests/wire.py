@@ -1,0 +1,78 @@
+"""Records and stamps for the tests of messages."""
+
+from __future__ import annotations
+
+from edgemon.messages import Composer, Stamp
+from edgemon.records import (
+    AlarmEvent,
+    BehaviourEvent,
+    Eyes,
+    HeartRate,
+    Kind,
+    Message,
+    PatientState,
+    Phase,
+    Presence,
+    Priority,
+    Reading,
+    Reason,
+    Sleep,
+)
+
+BED = "cot-1"
+START = "2026-01-05T03:12:09.120Z"
+
+
+def stamp(at_s: float = 100.0) -> Stamp:
+    """A synced moment; wall time runs with `at_s`."""
+    return Stamp(at_s, Stamp(100.0, START, "ntp").wall(at_s), "ntp")
+
+
+def composer(session: int = 1, device: str = "cot-pi-1") -> Composer:
+    """A composer of one device."""
+    return Composer("site", "nicu", device, "b00t", session)
+
+
+def alarm_event(
+    condition: str = "hr_high",
+    *,
+    revision: int = 1,
+    presence: Presence = Presence.ON,
+    at_s: float = 100.0,
+    bed: str = BED,
+) -> AlarmEvent:
+    """One move of an alarm."""
+    phase = Phase.END if presence is Presence.OFF else Phase.START if revision == 1 else Phase.CONTINUE
+    return AlarmEvent(
+        bed=bed, condition=condition, kind=Kind.PHYSIOLOGICAL, priority=Priority.MEDIUM, phase=phase, presence=presence,
+        latching=False, alarm_id=f"{bed}/{condition}/1", revision=revision, onset_s=min(90.0, at_s), at_s=at_s,
+        value=214.0, limit=200.0, unit="/min", signal_delay_ms=10_000,
+    )  # fmt: skip
+
+
+def bout(event_id: str = "e1", phase: Phase = Phase.START, bed: str = BED, kind: str = "cry") -> BehaviourEvent:
+    """One word on a bout of crying."""
+    end_s = 99.0 if phase is Phase.END else None
+    return BehaviourEvent(bed, kind, phase, event_id, 95.0, 100.0, end_s, 0.9)
+
+
+def minute(compose: Composer, bed: str = BED) -> Message:
+    """One minute's summary."""
+    return compose.heart_rate_minute(bed, stamp(), start_s=40.0, bpms=(140.0, 150.0), estimates=3, method="rPPG-POS")
+
+
+def patient(bed: str = BED) -> PatientState:
+    """A sleeping infant in the dark, whose heart rate is seen."""
+    dark = Reason.DARK
+    return PatientState(
+        bed=bed,
+        at_s=100.0,
+        face=Reading(True, None, 0.9, 40.0, 99.9),
+        eyes=Reading(Eyes.CLOSED, None, 0.8, 90.0, 99.8),
+        sleep=Reading(Sleep.ASLEEP, None, 0.8, 60.0, 99.0),
+        cry=Reading(None, dark, 0.0, 95.0, 99.0),
+        heart_rate=Reading(HeartRate(142.34, 10.0, "rPPG-POS"), None, 0.83, 80.0, 99.5),
+        pain_cue=Reading(None, Reason.DISABLED, 0.0, 0.0, 0.0),
+        movement=Reading(0.04, None, 1.0, 99.0, 99.0),
+        coverage=0.91,
+    )
