@@ -26,16 +26,16 @@ class AlarmStore:
         self._log = folder / "alarm_log.jsonl"
         self._written = b""
 
-    def load(self, boot: str) -> tuple[Snapshot, ...]:
-        """The snapshots of an earlier run of this boot; none where the board was off since, or the file is damaged."""
+    def load(self, boot: str) -> tuple[tuple[Snapshot, ...], bool]:
+        """The snapshots of an earlier run, none where the file is damaged; and whether it was in this boot."""
         try:
             data = json.loads(self._snapshots.read_bytes())
-            return _SNAPSHOTS.validate_python(data["beds"]) if data["boot"] == boot else ()
+            return _SNAPSHOTS.validate_python(data["beds"]), data["boot"] == boot
         except FileNotFoundError:
-            return ()
+            return (), True
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             log.error("%s: alarms start anew: %s", self._snapshots, str(error).splitlines()[0])
-            return ()
+            return (), True
 
     def save(self, boot: str, snapshots: Iterable[Snapshot]) -> None:
         """Keep where every alarm stands; writes only what changed."""

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,8 @@ def measure(seconds: float, folder: Path) -> Report:
     frames, cpu_s = 0, 0.0
     for frame in tqdm(_frames(seconds, taken["source: read"]), desc="clip", unit=" frames", leave=False, disable=None):
         begun_s = time.process_time()
-        _timed(taken["faces: skin means"], lambda frame=frame: sight.sample(frame))
-        _timed(taken["pipeline: look"], lambda frame=frame: sight.look(frame))
+        _timed(taken["faces: skin means"], partial(sight.sample, frame))
+        _timed(taken["pipeline: look"], partial(sight.look, frame))
         cpu_s += time.process_time() - begun_s
         frames += 1
     for name in catalogue.names(folder):
@@ -69,7 +70,7 @@ def measure(seconds: float, folder: Path) -> Report:
         tensor = np.zeros(model.manifest.input.shape, np.float32)
         took = taken[f"model: {name}"] = []
         for _ in range(MODEL_RUNS):
-            _timed(took, lambda model=model, tensor=tensor: model(tensor))
+            _timed(took, partial(model, tensor))
     after = board.read()
     return Report(
         machine=f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}",

@@ -9,7 +9,7 @@ from edgemon.config import Config
 from edgemon.events.conditions import settings_for
 from edgemon.frames import open_source
 from edgemon.inference import Model
-from edgemon.messages.mqtt import read_secrets
+from edgemon.messages.credentials import password, tls_context
 
 
 def check(config: Config) -> Iterator[str]:
@@ -25,5 +25,7 @@ def check(config: Config) -> Iterator[str]:
     folder = config.models.folder or manifest.default_folder()
     for name in (config.models.face, config.models.expression):
         yield f"model {name}: {Model.open(folder, name).manifest.label}"
-    read_secrets(config.mqtt)
+    password(config.mqtt)
+    if config.mqtt.tls:
+        tls_context(config.mqtt.tls)
     yield f"broker: {config.mqtt.host}:{config.mqtt.port}, {'TLS' if config.mqtt.tls else 'no TLS'}"

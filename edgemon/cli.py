@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgemon import __version__, config
 from edgemon.errors import EdgemonError
+from edgemon.signals import stopped_by_signals
 
 Parser = argparse.ArgumentParser
 
@@ -62,15 +64,27 @@ def _replay_arguments(parser: Parser) -> None:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    from edgemon.watch import run
+    from edgemon.watch import watch
 
-    return run(args)
+    stop = threading.Event()
+    with stopped_by_signals(stop):
+        watch(
+            config.load(args.config).mqtt if args.config else config.Mqtt(host=args.host, port=args.port),
+            site=args.site, unit=args.unit, device=args.device, as_json=args.json, receipts=args.receipts,
+            duration_s=args.duration_s, out=sys.stdout, stop_event=stop,
+        )  # fmt: skip
+    return 0
 
 
 def _watch_arguments(parser: Parser) -> None:
-    from edgemon.watch import add_arguments
-
-    add_arguments(parser)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="broker and certificates from its section mqtt")
+    parser.add_argument("--host", default="127.0.0.1", help="the broker, where there is no --config")
+    parser.add_argument("--port", type=int, default=1883)
+    for level in ("site", "unit", "device"):
+        parser.add_argument(f"--{level}", default="+", help="only this one (default: all)")
+    parser.add_argument("--json", action="store_true", help="one message a line")
+    parser.add_argument("--receipts", action="store_true", help="answer what was shown, as a station does")
+    parser.add_argument("--duration-s", type=float, metavar="S", help="end by itself after S seconds")
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import fcntl
 import logging
 import select
-import signal
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from edgemon import __version__, logs
 from edgemon.config import Bed, Config
@@ -25,6 +23,7 @@ from edgemon.frames.capture import Capture
 from edgemon.health import Progress
 from edgemon.pipeline import TICK_S, build_sights
 from edgemon.reporter import Reporter
+from edgemon.signals import stop_socket
 from edgemon.systemd import Notifier
 from edgemon.vision import Vision
 
@@ -49,7 +48,7 @@ class Daemon:
         """
         logs.configure(self._config.log_level)
         with ExitStack() as stack:
-            wake = stack.enter_context(_signals())
+            wake = stack.enter_context(stop_socket())
             stack.enter_context(_only_one(self._config.state_dir))
             vision = Vision(build_sights(self._config), self._progress)
             captures = [self._capture(bed, vision, index) for index, bed in enumerate(self._config.beds)]
@@ -84,27 +83,6 @@ class Daemon:
             self._notifier.status(reporter.summary())
             if select.select([wake], [], [], TICK_S)[0]:
                 return
-
-
-@contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """A socket that becomes readable when the process is asked to stop."""
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    before_fd = signal.set_wakeup_fd(theirs.fileno())
-    before = {number: signal.signal(number, _noted) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield ours
-    finally:
-        signal.set_wakeup_fd(before_fd)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        ours.close()
-        theirs.close()
-
-
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """The byte on the socket is all that a signal does."""
 
 
 @contextmanager

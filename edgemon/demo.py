@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,13 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import yaml
 
 from edgemon.broker import EmbeddedBroker
 from edgemon.config import Mqtt
 from edgemon.errors import EdgemonError, WorkerStuck
+from edgemon.signals import stopped_by_signals
 from edgemon.watch import watch
 
 STOP_WITHIN_S = 15.0
@@ -30,7 +29,7 @@ def demo(source: str, *, duration_s: float | None) -> int:
     """Show `source` ("clip", a webcam's number, a file, an rtsp address) until Ctrl-C or for `duration_s`."""
     stop = threading.Event()
     with (
-        _stopped_by_signals(stop),
+        stopped_by_signals(stop),
         tempfile.TemporaryDirectory(prefix="edgemon-demo-") as folder,
         EmbeddedBroker() as broker,
     ):
@@ -57,19 +56,6 @@ def _settings(source: str, port: int) -> dict[str, object]:
         "beds": [bed | bed_loop],
         "mqtt": {"port": port, "protocol": "3.1.1", "delivery": "receipt"},
     }
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgemon.records import ClockSource
+
 UNDERVOLTAGE = 0x1  # the bits that are true now; the same bits shifted left by 16 were true since boot
 FREQUENCY_CAPPED = 0x2
 THROTTLED = 0x4
@@ -39,7 +41,7 @@ class Board:
     storage_free_bytes: int | None
     memory_bytes: int | None  # resident memory of this process
     cpu_share: float | None  # of one core, since the reading before; None at the first
-    clock_source: str  # ntp | rtc | unsynced
+    clock_source: ClockSource
 
 
 class BoardReader:
@@ -127,7 +129,7 @@ def kernel_clock_synced() -> bool | None:
     return None if state < 0 else state != _TIME_ERROR
 
 
-def clock_source(root: Path, kernel_synced: bool | None, wall_s: float) -> str:
+def clock_source(root: Path, kernel_synced: bool | None, wall_s: float) -> ClockSource:
     """Where the wall clock comes from: ntp, rtc or unsynced.
 
     The kernel's word counts; where asking it is forbidden (ProtectClock=yes), the mark that systemd-timesyncd sets at

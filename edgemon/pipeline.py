@@ -22,6 +22,7 @@ from edgemon.faces.detect import FaceDetector
 from edgemon.faces.track import FaceTracker
 from edgemon.frames.capture import TraceRing
 from edgemon.inference import ExpressionModel, Model
+from edgemon.manifest import Manifest
 from edgemon.messages import Composer, Stamp
 from edgemon.observations import FaceObserver, TraceObserver
 from edgemon.observations.expression import ExpressionObserver
@@ -68,15 +69,18 @@ class Sight:
         self,
         bed: Bed,
         cadence: Cadence,
+        *,
         detector: FaceDetector,
-        face_observers: Sequence[FaceObserver],
+        observers: Sequence[FaceObserver],
         heart_rate: TraceObserver,
+        models: Sequence[Manifest] = (),
     ) -> None:
         self.bed = bed
+        self.models = tuple(models)  # of the networks that it runs
         self.ring = TraceRing(int(TRACE_S * bed.fps))
         self._detector = detector
         self._tracker = FaceTracker(bed.cot_region)
-        self._observers = tuple(face_observers)
+        self._observers = tuple(observers)
         self._heart_rate = heart_rate
         self._detect_due = Every(1 / cadence.face_hz)
         self._observe_due = Every(1 / cadence.expression_hz)
@@ -195,7 +199,15 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
     folder = config.models.folder or manifest.default_folder()
     detector = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
     expression = ExpressionModel(Model.open(folder, config.models.expression, config.models.threads))
+    models = (detector.manifest, expression.manifest)
     return tuple(
-        Sight(bed, config.cadence, detector, (ExpressionObserver(expression),), HeartRateObserver(bed.id))
+        Sight(
+            bed,
+            config.cadence,
+            detector=detector,
+            observers=(ExpressionObserver(expression),),
+            heart_rate=HeartRateObserver(bed.id),
+            models=models,
+        )
         for bed in config.beds
     )

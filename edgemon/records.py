@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+ClockSource = Literal["ntp", "rtc", "unsynced"]
 DEVICE_BED = "_device"  # the bed name of messages and alarms that concern the whole device
 
 
@@ -68,6 +69,14 @@ class Presence(StrEnum):
     LATCHED = "latched"
     OFF = "off"
     ACK = "ack"
+
+
+class Activation(StrEnum):
+    """Which signals of an alarm are given: all, all but sound, or none (IEC 60601-1-8 inactivation states)."""
+
+    ON = "on"
+    AUDIO_PAUSED = "audio_paused"
+    ALARM_PAUSED = "alarm_paused"
 
 
 class Phase(StrEnum):
@@ -286,7 +295,7 @@ class Health:
     messages_dropped: int = 0  # since start
     failed_models: tuple[str, ...] = ()
     connected: bool = True
-    clock_source: str = "ntp"  # ntp | rtc | unsynced
+    clock_source: ClockSource = "ntp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +335,7 @@ class AlarmEvent:
     limit: float | None
     unit: str | None
     signal_delay_ms: int  # condition delay: from the predicate's first truth to this signal
+    activation: Activation = Activation.ON
 
     def __post_init__(self) -> None:
         _require(self.revision >= 1, f"revision must be >= 1, got {self.revision}")

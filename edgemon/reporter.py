@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
+from edgemon import __version__
 from edgemon.alarm_store import AlarmStore
 from edgemon.commands import execute
 from edgemon.config import Config
-from edgemon.errors import CommandRefused, StorageFull, WorkerStuck
-from edgemon.events.conditions import settings_for
+from edgemon.errors import CommandRefused, WorkerStuck
+from edgemon.events.conditions import Condition, settings_for
 from edgemon.events.engine import AlarmEngine
 from edgemon.frames.capture import Capture, CaptureStats
 from edgemon.health import Board, BoardReader, Progress, boot_id
@@ -29,7 +29,6 @@ from edgemon.vision import Vision
 SILENT_AFTER_S = 2.0  # a camera without a frame for so long is lost, which is told as an alarm
 MODEL_FAULT_S = 5.0  # a model that failed counts as failed for so long
 BOARD_S = 2.0
-log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -61,14 +60,19 @@ class Reporter:
         }
         self._device_alarms = AlarmEngine(DEVICE_BED, self._conditions, prefix)
         self._restore(now_s)
-        self._link = Link(config.mqtt, self._composer, self._outbox, self._birth)
+        self._link = Link(
+            config.mqtt, self._composer, [bed.id for bed in config.beds], self._outbox,
+            on_command=self._obey, clock=lambda: self._stamp(time.monotonic()),
+        )  # fmt: skip
 
     def __enter__(self) -> Reporter:
-        self._link.start(self._stamp(time.monotonic()))
+        self._link.send(self._birth(self._stamp(time.monotonic())))
+        self._link.start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._link.stop(self._stamp(time.monotonic()))
+        self._link.pump(time.monotonic())
+        self._link.stop()
         self._outbox.close()
 
     @property
@@ -100,15 +104,13 @@ class Reporter:
         self._take(now_s)
         if self._board_due.due(now_s):
             self._board = self._boards.read()
-            self._outbox.prune(now_s)
         stamp = self._stamp(now_s)
-        self._obey(stamp)
         for bed, mind in self._minds.items():
-            self._send(mind.tick(self._health(bed, now_s), stamp), now_s)
+            self._send(mind.tick(self._health(bed, now_s), stamp))
         events = self._device_alarms.step(None, self._health(None, now_s), now_s)
-        self._send((self._composer.alarm(event, stamp) for event in events), now_s)
+        self._send(self._composer.alarm(event, stamp) for event in events)
         if self._health_due.due(now_s):
-            self._send((self._health_report(stamp),), now_s)
+            self._link.send(self._health_report(stamp))
         self._store.save(self._counters.boot, [engine.snapshot() for engine in self._engines()])
         self._store.append((row for engine in self._engines() for row in engine.drain_log()), stamp.ts)
         self._link.pump(now_s)
@@ -122,36 +124,26 @@ class Reporter:
             self._minds[bed].take(seen)
             self._failed_s |= dict.fromkeys(seen.failed_models, now_s)
 
-    def _send(self, messages: Iterator[Message] | Sequence[Message], now_s: float) -> None:
+    def _send(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            try:
-                self._link.publish(message, now_s)
-            except StorageFull as full:
-                log.error("%s", full)
+            self._link.send(message)
 
-    def _obey(self, stamp: Stamp) -> None:
-        for request in self._link.commands():
-            try:
-                events = self._execute(request, stamp)
-            except CommandRefused as refused:
-                response = self._composer.command_response(request, "refused", stamp, reason=str(refused))
-            else:
-                ack = p.Acknowledgement(by=request.by, at=stamp.ts) if request.name == "acknowledge" else None
-                self._send([self._composer.alarm(event, stamp, ack=ack) for event in events], stamp.at_s)
-                revision = events[-1].revision if events else None
-                response = self._composer.command_response(request, "done", stamp, revision=revision)
-            self._send((response,), stamp.at_s)
-
-    def _execute(self, request: p.CommandRequest, stamp: Stamp) -> tuple[AlarmEvent, ...]:
+    def _obey(self, request: p.CommandRequest) -> int | None:
+        """Execute one command; the revision of the alarm that it touched."""
+        stamp = self._stamp(time.monotonic())
         if request.name == "rebirth":
-            self._link.introduce(stamp)
-            return ()
+            self._link.send(self._birth(stamp))
+            return None
         if request.name == "self-test":
             faults = [event.condition for event in self._active() if event.kind is Kind.TECHNICAL]
             if faults:
                 raise CommandRefused(f"self-test failed: {', '.join(faults)}")
-            return ()
-        return execute({engine.bed: engine for engine in self._engines()}, request, stamp.at_s)
+            return None
+        events = execute({engine.bed: engine for engine in self._engines()}, request, stamp.at_s)
+        ack = p.Acknowledgement(by=request.by, at=stamp.ts) if request.name == "acknowledge" else None
+        for event in events:
+            self._link.send(self._composer.alarm(event, stamp, ack=ack))
+        return events[-1].revision if events else None
 
     def _health(self, bed: str | None, now_s: float) -> Health:
         stats = self._captures[bed].stats() if bed else None
@@ -177,13 +169,26 @@ class Reporter:
 
     def _restore(self, now_s: float) -> None:
         engines = {engine.bed: engine for engine in self._engines()}
-        for snapshot in self._store.load(self._counters.boot):
+        snapshots, same_boot = self._store.load(self._counters.boot)
+        for snapshot in snapshots:
             if snapshot.bed in engines:
-                engines[snapshot.bed].restore(snapshot, now_s)
+                engines[snapshot.bed].restore(snapshot, now_s, same_clock=same_boot)
 
     def _stamp(self, now_s: float) -> Stamp:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Stamp(now_s, ts, self._board.clock_source)
+
+    def _birth(self, stamp: Stamp) -> Message:
+        models = self._vision.sights[0].models
+        return self._composer.birth(
+            stamp,
+            software=f"edgemon {__version__}",
+            beds=tuple(self._minds),
+            models=[p.ModelInfo(id=m.id, version=m.version, sha256=m.sha256, precision=m.precision) for m in models],
+            capabilities=("face", "eyes", "sleep", "cry", "heart_rate"),
+            alarms=[_limit(row) for row in self._conditions],
+            delivery=self._config.mqtt.delivery,
+        )
 
     def _health_report(self, stamp: Stamp) -> Message:
         return self._composer.health(
@@ -204,6 +209,13 @@ class Reporter:
             failed_models=sorted(self._failed_s),
             active_alarms=self._device_alarms.active(),
         )  # fmt: skip
+
+
+def _limit(row: Condition) -> p.AlarmLimit:
+    return p.AlarmLimit(
+        condition=row.name, kind=row.kind, priority=row.priority, enabled=row.enabled, latching=row.latching,
+        limit=row.limit, unit=row.unit, delay_s=row.delay_s,
+    )  # fmt: skip
 
 
 def _camera(bed: str, stats: CaptureStats) -> p.CameraHealth:

@@ -1,0 +1,44 @@
+"""SIGINT and SIGTERM as an event or a readable socket: a handler does nothing but tell the loop that waits."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Set the event when the process is asked to stop."""
+    with _handled(lambda _number, _frame: stop.set()):
+        yield
+
+
+@contextmanager
+def stop_socket() -> Iterator[socket.socket]:
+    """A socket that becomes readable when the process is asked to stop."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    before = signal.set_wakeup_fd(theirs.fileno())
+    try:
+        with _handled(lambda _number, _frame: None):  # the byte that Python writes to the socket is all that is needed
+            yield ours
+    finally:
+        signal.set_wakeup_fd(before)
+        ours.close()
+        theirs.close()
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
