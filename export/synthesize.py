@@ -56,9 +56,15 @@ def run_images(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     truth = args.out / "truth.jsonl"
     done = {json.loads(line)["name"] for line in truth.read_text().splitlines()} if truth.is_file() else set()
-    jobs = [(args.out, number, args.seed, args.split, args.view, args.size) for number in range(args.count)
-            if f"{number:06d}" not in done]
-    with truth.open("a", encoding="utf-8") as file, tqdm(total=args.count, initial=args.count - len(jobs), unit="img") as bar:
+    jobs = [
+        (args.out, number, args.seed, args.split, args.view, args.size)
+        for number in range(args.count)
+        if f"{number:06d}" not in done
+    ]
+    with (
+        truth.open("a", encoding="utf-8") as file,
+        tqdm(total=args.count, initial=args.count - len(jobs), unit="img") as bar,
+    ):
         for line in _spread(jobs, args.workers):
             file.write(line + "\n")
             file.flush()
@@ -100,6 +106,13 @@ def run_clip(args: argparse.Namespace) -> int:
     from export.infant.clip import write_clip
 
     width, height = (int(part) for part in args.size.split("x"))
-    write_clip(args.out, script=args.script, seconds=args.seconds, fps=args.fps, size=(width, height),
-               identity=args.identity, megabytes=args.megabytes)
+    write_clip(
+        args.out,
+        script=args.script,
+        seconds=args.seconds,
+        fps=args.fps,
+        size=(width, height),
+        identity=args.identity,
+        megabytes=args.megabytes,
+    )
     return 0

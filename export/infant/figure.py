@@ -30,6 +30,7 @@ class Canon:
     scalp: Floats
     inner: Floats
     adjacency: Ints
+    valence: Floats
     quads: Ints
     cloth_quads: Ints
     cap_quads: Ints
@@ -67,6 +68,7 @@ def canon() -> Canon:
     quads = mesh.quads["body"]
     x, y, z = shut[:, 0], shut[:, 1], shut[:, 2]
     inner = _inner(opened[:BODY_VERTICES])
+    adjacency = _adjacency(quads)
     oval = ((x / 0.50) ** 2 + ((y + 0.02) / np.where(y > -0.02, 0.47, 0.47)) ** 2 < 1) & (z > 0.16)
     head_share = folded_weights()[:, MOVING.index("head")]
     front = ((z > 0.10) & (head_share > 0.5) & (y > -0.56)).astype(np.float32)
@@ -78,7 +80,7 @@ def canon() -> Canon:
     return Canon(
         place=shut, front=front * (scalp < 0.5), scalp=scalp.astype(np.float32),
         inner=np.concatenate([inner, np.zeros(len(shut) - BODY_VERTICES, np.float32)]),
-        adjacency=_adjacency(quads), quads=quads,
+        adjacency=adjacency, valence=(adjacency < len(quads)).sum(axis=1, keepdims=True).clip(1).astype(np.float32), quads=quads,
         cloth_quads=quads[(head_share[quads] < 0.6).all(axis=1)],
         cap_quads=quads[((y[quads] > -0.25) & (head_share[quads] > 0.9) & ~ears[quads]).all(axis=1)],
         patch=np.flatnonzero(oval & body_rows & (scalp < 0.6)).astype(np.int32),
@@ -95,8 +97,8 @@ def _nearest(opened: Floats, place: tuple[float, float]) -> int:
 def _inner(opened: Floats) -> Floats:
     """Vertices of the mouth's inside: behind the lips and cheeks, 1 deep inside."""
     x, y, z = opened[:, 0], opened[:, 1], opened[:, 2]
-    bag = (np.abs(x) < 0.2) & (y > -0.42) & (y < -0.12) & (z > 0.1)
-    return np.where(bag, np.clip((0.67 - 3.2 * x * x - z) / 0.06, 0, 1), 0).astype(np.float32)
+    bag = (np.abs(x) < 0.18) & (y > -0.37) & (y < -0.14) & (z > 0.1)
+    return np.where(bag, np.clip((0.66 - 4.5 * x * x - z) / 0.06, 0, 1), 0).astype(np.float32)
 
 
 def _adjacency(quads: Ints) -> Ints:
@@ -111,23 +113,42 @@ def _adjacency(quads: Ints) -> Ints:
     return out
 
 
+def _around(faces: Floats) -> Floats:
+    """Sum of a per-quad (N, 3) over the quads around each body vertex."""
+    known = canon()
+    padded = np.vstack([faces, np.zeros((1, 3), np.float32)]).astype(np.float32)
+    out = padded[known.adjacency[:, 0]]
+    for slot in range(1, known.adjacency.shape[1]):
+        out += padded[known.adjacency[:, slot]]
+    return out
+
+
+def _middles(vertices: Floats) -> Floats:
+    """Centres of the body's quads."""
+    quads = canon().quads
+    out: Floats = (vertices[quads[:, 0]] + vertices[quads[:, 1]] + vertices[quads[:, 2]] + vertices[quads[:, 3]]) / 4
+    return out
+
+
 def surface(vertices: Floats) -> tuple[Floats, Floats]:
     """Unit normals (V, 3) and cavity in 0-0.4 (V,) of the body; vertices beyond the body get zeros."""
     known = canon()
-    corners = vertices[known.quads]
-    normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    middle = corners.mean(axis=1)
-    normal = np.vstack([normal, np.zeros((1, 3), np.float32)])
-    middle = np.vstack([middle, np.zeros((1, 3), np.float32)])
-    total = normal[known.adjacency].sum(axis=1)
-    total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-12
-    count = (known.adjacency < len(known.quads)).sum(axis=1, keepdims=True).clip(1)
-    drift = middle[known.adjacency].sum(axis=1) / count - vertices[:BODY_VERTICES]
-    reach = np.sqrt(np.linalg.norm(normal, axis=1))[known.adjacency].sum(axis=1) / count[:, 0]
+    quads = known.quads
+    normal = _cross(vertices[quads[:, 2]] - vertices[quads[:, 0]], vertices[quads[:, 3]] - vertices[quads[:, 1]])
+    total = _around(normal)
+    size = np.sqrt(np.einsum("vi,vi->v", total, total)) + 1e-12
+    total /= size[:, None]
+    drift = _around(_middles(vertices)) / known.valence - vertices[:BODY_VERTICES]
+    reach = np.sqrt(size / known.valence[:, 0])
     hollow = np.clip(1.6 * np.einsum("vi,vi->v", drift, total) / (reach + 1e-6), 0, 0.4)
     normals, cavity = np.zeros_like(vertices), np.zeros(len(vertices), np.float32)
     normals[:BODY_VERTICES], cavity[:BODY_VERTICES] = total, hollow
     return normals, cavity
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    return np.stack([a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1], a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
+                     a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]], axis=1)
 
 
 @lru_cache(maxsize=24)
@@ -226,11 +247,9 @@ def infant_parts(figure: Figure, outfit: str, cloth: dict[str, object], cap: dic
 def _drape(figure: Figure, dress: Floats) -> tuple[Floats, Floats, Floats]:
     """A loose shell: the body smoothed, held off it by 4-9 mm and thrown into folds."""
     known = canon()
-    count = (known.adjacency < len(known.quads)).sum(axis=1, keepdims=True).clip(1)
     cloth = figure.vertices.copy()
     for _ in range(4):
-        middle = np.vstack([cloth[known.quads].mean(axis=1), np.zeros((1, 3), np.float32)])
-        cloth[:BODY_VERTICES] = middle[known.adjacency].sum(axis=1) / count
+        cloth[:BODY_VERTICES] = _around(_middles(cloth)) / known.valence
     place = known.place * np.array([5.0, 3.1, 4.0], np.float32) + 6.28 * np.array(figure.identity.jitter, np.float32)
     folds = np.sin(place[:, 1] + 1.3 * np.sin(1.7 * place[:, 0])) * np.sin(1.1 * place[:, 0] + 0.8 * place[:, 2])
     thick = 0.065 + 0.02 * folds - 0.03 * np.clip((0.62 - dress) / 0.12, 0, 1)

@@ -112,8 +112,8 @@ def _face_map() -> Floats:
 
 def _line_map() -> Floats:
     nasolabial = _stroke(_both(NASOLABIAL), 4, 4.5, 2.6)
-    frown = np.clip(_stroke(_both(*FROWN), 3, 3.4, 1.7) + _stroke([_pixels(line) for line in ROOT_LINES], 2, 2.2, 1.6)
-                    + _stroke([_pixels(line) for line in FOREHEAD], 2, 3.0, 1.2), 0, 1)
+    frown = np.clip(_stroke(_both(*FROWN), 4, 5.0, 1.7) + _stroke([_pixels(line) for line in ROOT_LINES], 2, 3.0, 1.5)
+                    + _stroke([_pixels(line) for line in FOREHEAD], 3, 3.6, 1.3), 0, 1)
     squeeze = _stroke(_both(*SQUEEZE), 2, 2.2, 1.9)
     folds = np.clip(_stroke(_both(LID_CREASE), 2, 1.6, 1.8) + _stroke(_both(BAG), 2, 3.5, 1.1), 0, 1)
     return np.stack([nasolabial, frown, squeeze, folds], axis=-1).astype(np.float32)

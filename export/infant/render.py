@@ -117,6 +117,26 @@ class Renderer:
     def draw(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats) -> Buffers:
         """Draws shadows, colours, labels, and the bare face alone (object 1) for its visibility."""
         width, height = self.size
+        loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
+        ids = self._ids(loaded, shared, matrices)
+        colour = self._colour(loaded, shared, matrices, keep_depth=True)
+        bare = self._ids([pair for pair in loaded if pair[0].object == 1], shared, matrices)
+        _release(loaded)
+        return Buffers(
+            colour=colour, label=ids[..., 0].astype(np.uint8), object=ids[..., 1].astype(np.uint8),
+            part=ids[..., 2].astype(np.uint8), depth=ids[..., 3].copy(), bare_part=bare[..., 2].astype(np.uint8))
+
+    def draw_colour(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats) -> Floats:
+        """Only the linear colour (H, W, 3), for video."""
+        loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
+        colour = self._colour(loaded, shared, matrices, keep_depth=False)
+        _release(loaded)
+        return colour
+
+    def _begin(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats,
+               ) -> tuple[list[Loaded], dict[str, Uniform], dict[str, Floats]]:
+        """Uploads the parts and draws the shadow map."""
+        width, height = self.size
         self.gl.enable(moderngl.DEPTH_TEST)
         for unit, texture in enumerate(self.textures):
             texture.use(unit)
@@ -124,17 +144,13 @@ class Renderer:
         matrices = {"clip": camera.clip(width / height), "view": camera.view(), "light_clip": light_clip}
         loaded = [(part, self._upload(part)) for part in parts]
         self._pass("shadow", self.shadow, loaded, shared, {**matrices, "clip": light_clip}, depth_only=True)
-        ids = self._ids(loaded, shared, matrices)
-        self._pass("colour", self.plain, loaded, shared, matrices, keep_depth=True)
-        colour = np.frombuffer(self.plain.read(components=4, dtype="f4"), np.float32).reshape(height, width, 4)
-        bare = self._ids([pair for pair in loaded if pair[0].object == 1], shared, matrices)
-        for _, (arrays, buffers) in loaded:
-            for held in (*arrays.values(), *buffers):
-                held.release()
-        return Buffers(
-            colour=colour[::-1, :, :3].copy(), label=ids[..., 0].astype(np.uint8),
-            object=ids[..., 1].astype(np.uint8), part=ids[..., 2].astype(np.uint8), depth=ids[..., 3].copy(),
-            bare_part=bare[..., 2].astype(np.uint8))
+        return loaded, shared, matrices
+
+    def _colour(self, loaded: list[Loaded], shared: dict[str, Uniform], matrices: dict[str, Floats], keep_depth: bool) -> Floats:
+        width, height = self.size
+        self._pass("colour", self.plain, loaded, shared, matrices, keep_depth=keep_depth)
+        flat = np.frombuffer(self.plain.read(components=4, dtype="f4"), np.float32).reshape(height, width, 4)
+        return np.nan_to_num(flat[::-1, :, :3])
 
     def _ids(self, loaded: list[Loaded],
              shared: dict[str, Uniform], matrices: dict[str, Floats]) -> Floats:
@@ -175,6 +191,12 @@ class Renderer:
                 if key in program:
                     program[key].value = value
             arrays[name].render()
+
+
+def _release(loaded: list[Loaded]) -> None:
+    for _, (arrays, buffers) in loaded:
+        for held in (*arrays.values(), *buffers):
+            held.release()
 
 
 @lru_cache(maxsize=2)

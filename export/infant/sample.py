@@ -109,6 +109,8 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], vie
         return None
     light = scene.sample_light(rng, light_kind, camera)
     cover = str(rng.choice(["none", "legs", "chest", "chin"], p=[0.35, 0.15, 0.25, 0.25] if view == "face" else [0.6, 0.25, 0.1, 0.05]))
+    if faceless:
+        cover = str(rng.choice(["chest", "chin"]))
     parts, uniforms = _dress(rng, figure, infrared, camera, view)
     parts += scene.bedding(rng, figure, level, infrared, cover)
     centre = figure.vertices[canon().patch].mean(axis=0)

@@ -77,7 +77,7 @@ def skin_uniforms(rng: np.random.Generator, who: Identity, infrared: bool) -> di
     return {
         "tone": tone, "blood": blood, "lip": lip, "hair_colour": hair, "iris": iris, "hair_amount": who.hair_amount,
         "brow_amount": who.brow_amount, "mottle": who.mottle, "blotch": who.blotch, "pale": who.pale, "jitter": who.jitter,
-        "shine": float(rng.uniform(0.1, 0.7)), "pulse": (1.0, 1.0, 1.0), "tear": 0.0,
+        "shine": float(rng.uniform(0.1, 0.7)), "pulse": (1.0, 1.0, 1.0), "pulse_late": (1.0, 1.0, 1.0), "tear": 0.0,
         "pupil": float(rng.random() < 0.4) if infrared else 0.0, "tape_a": (0.0,) * 4, "tape_b": (0.0,) * 4,
         "tape_colour": (0.8, 0.8, 0.8), "pattern": (0.0, 1.0, 0.0, 0.0), "cloth_a": (0.5,) * 3, "cloth_b": (0.5,) * 3,
         "face_window": (WINDOW[0], WINDOW[1], 1 / WINDOW[2], 1 / WINDOW[3]), "eyes_at": EYE_PLACES, "mouth_at": MOUTH_PLACE,

@@ -42,7 +42,7 @@ def sample_sensor(rng: np.random.Generator, light: str) -> Sensor:
 
 def develop(rng: np.random.Generator, colour: Floats, sensor: Sensor, gain: float | None = None) -> NDArray[np.uint8]:
     """(H, W, 3) linear light to 8-bit RGB; `gain` fixes the exposure, else the median brightness is aimed at `level`."""
-    light = np.nan_to_num(colour).clip(0, 50) * np.array(sensor.balance, np.float32)
+    light = colour.clip(0, 50) * np.array(sensor.balance, np.float32)
     if gain is None:
         gain = sensor.level / max(float(np.mean(np.minimum(light, 4 * np.median(light) + 1e-3))), 1e-4)
     light = cv2.GaussianBlur(light * np.float32(gain), (0, 0), sensor.blur_px)

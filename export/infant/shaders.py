@@ -37,7 +37,7 @@ FRAGMENT_COLOUR = (
 uniform vec3 camera; uniform vec3 light_dir; uniform vec3 light_colour; uniform vec3 sky; uniform vec3 bounce;
 uniform vec3 spot_place; uniform float spot; uniform sampler2D shadow_map; uniform float shadow_soft; uniform float shadow_on;
 uniform vec3 tone; uniform vec3 blood; uniform vec3 lip; uniform vec3 hair_colour; uniform float hair_amount;
-uniform float mottle; uniform float blotch; uniform float pale; uniform vec4 furrow; uniform float shine; uniform vec3 pulse;
+uniform float mottle; uniform float blotch; uniform float pale; uniform vec4 furrow; uniform float shine; uniform vec3 pulse; uniform vec3 pulse_late;
 uniform vec3 cloth_a; uniform vec3 cloth_b; uniform vec4 pattern; uniform vec3 iris; uniform float infrared;
 uniform vec4 tape_a; uniform vec4 tape_b; uniform float brow_amount; uniform float tear; uniform float pupil; uniform vec3 tape_colour;
 out vec4 colour;
@@ -113,7 +113,7 @@ vec3 skin(inout vec3 n, out float gloss, out float hair) {
   float stuck = clamp(tape(tape_a).x + tape(tape_b).x, 0.0, 1.0);
   c = mix(c, mix(c, tape_colour, 0.85) * (0.95 + 0.15 * nc.r), stuck); gloss = mix(gloss, 0.3, stuck);
   n = normalize(n + (0.10 + 0.5 * hair) * nd.rgb + 0.10 * nc.rgb);
-  return c * pulse;
+  return c * (1.0 + (mix(pulse, pulse_late, clamp(na.b + 0.5, 0.0, 1.0)) - 1.0) * (1.0 + 0.6 * na.g) * (1.0 - cavity) * (1.0 - stuck) * (1.0 - hair));
 }
 
 vec3 eye(vec3 n) {
@@ -129,7 +129,7 @@ vec3 eye(vec3 n) {
 
 void main() {
   if (outside_cloth()) discard;
-  vec3 n = normalize(v_normal); vec3 look = normalize(camera - v_place);
+  vec3 look = normalize(camera - v_place); vec3 n = length(v_normal) < 1e-3 ? look : normalize(v_normal);
   if (dot(n, look) < 0.0 && (material != 0 || !gl_FrontFacing)) n = -n;
   float gloss = 0.0, hair = 0.0, power = 18.0, occlusion = 1.0; vec3 albedo; vec3 wrap = vec3(0.15);
   if (material == 0) {
