@@ -21,13 +21,14 @@ from edgemon.errors import DeliveryError
 from edgemon.frames import open_source
 from edgemon.frames.capture import Capture
 from edgemon.health import Progress
-from edgemon.pipeline import TICK_S, build_sights
+from edgemon.pipeline import TICK_S, Every, build_sights
 from edgemon.reporter import Reporter
-from edgemon.signals import stop_socket
+from edgemon.signals import Waker, stop_socket
 from edgemon.systemd import Notifier
 from edgemon.vision import Vision
 
 STUCK_AFTER_S = 5.0
+PUMP_S = 0.1  # the link is served at least this often, and at once when it has something to do
 log = logging.getLogger(__name__)
 
 
@@ -48,11 +49,14 @@ class Daemon:
         """
         logs.configure(self._config.log_level)
         with ExitStack() as stack:
-            wake = stack.enter_context(stop_socket())
+            stop, waker = stack.enter_context(stop_socket()), Waker()
+            stack.callback(waker.close)
             stack.enter_context(_only_one(self._config.state_dir))
             vision = Vision(build_sights(self._config), self._progress)
             captures = [self._capture(bed, vision, index) for index, bed in enumerate(self._config.beds)]
-            reporter = stack.enter_context(Reporter(self._config, vision, captures, self._progress))
+            reporter = stack.enter_context(
+                Reporter(self._config, vision, captures, progress=self._progress, wake=waker.wake)
+            )
             stack.callback(vision.stop)
             for capture in captures:
                 capture.start()
@@ -60,7 +64,7 @@ class Daemon:
             vision.watch(captures)
             self._notifier.ready()
             log.info("edgemon %s watches %s", __version__, ", ".join(bed.id for bed in self._config.beds))
-            self._loop(reporter, wake)
+            self._loop(reporter, stop, waker)
             self._notifier.stopping()
         return 0
 
@@ -70,19 +74,22 @@ class Daemon:
             partial(open_source, bed, paced=True), on_frame=partial(vision.on_frame, vision.sights[index]), name=bed.id
         )
 
-    def _loop(self, reporter: Reporter, wake: socket.socket) -> None:
-        begun_s = time.monotonic()
+    def _loop(self, reporter: Reporter, stop: socket.socket, waker: Waker) -> None:
+        begun_s, tick = time.monotonic(), Every(TICK_S)
         while not reporter.ended:
             now_s = time.monotonic()
             if self._duration_s is not None and now_s - begun_s >= self._duration_s:
                 return
-            reporter.turn(now_s)
-            self._progress.beat("io", time.monotonic())
-            if reporter.cameras_silent() or self._progress.alive(now_s, STUCK_AFTER_S):
-                self._notifier.watchdog()
-            self._notifier.status(reporter.summary())
-            if select.select([wake], [], [], TICK_S)[0]:
+            if tick.due(now_s):
+                reporter.turn(now_s)
+                self._progress.beat("io", time.monotonic())
+                if reporter.cameras_silent() or self._progress.alive(now_s, STUCK_AFTER_S):
+                    self._notifier.watchdog()
+                self._notifier.status(reporter.summary())
+            reporter.pump(now_s)
+            if stop.fileno() in select.select([stop.fileno(), waker.fileno()], [], [], PUMP_S)[0]:
                 return
+            waker.calm()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -34,7 +34,15 @@ BOARD_S = 2.0
 class Reporter:
     """Owns the clinical halves of all beds, the outbox and the link to the broker; used by one thread."""
 
-    def __init__(self, config: Config, vision: Vision, captures: Sequence[Capture], progress: Progress) -> None:
+    def __init__(
+        self,
+        config: Config,
+        vision: Vision,
+        captures: Sequence[Capture],
+        *,
+        progress: Progress,
+        wake: Callable[[], None],
+    ) -> None:
         self._config, self._vision, self._progress = config, vision, progress
         self._captures = {bed.id: capture for bed, capture in zip(config.beds, captures, strict=True)}
         self._boards = BoardReader(config.state_dir)
@@ -63,6 +71,7 @@ class Reporter:
         self._link = Link(
             config.mqtt, self._composer, [bed.id for bed in config.beds], self._outbox,
             on_command=self._obey, clock=lambda: self._stamp(time.monotonic()),
+            wake=wake,
         )  # fmt: skip
 
     def __enter__(self) -> Reporter:
@@ -113,6 +122,9 @@ class Reporter:
             self._link.send(self._health_report(stamp))
         self._store.save(self._counters.boot, [engine.snapshot() for engine in self._engines()])
         self._store.append((row for engine in self._engines() for row in engine.drain_log()), stamp.ts)
+
+    def pump(self, now_s: float) -> None:
+        """Serve the link: send what is due, take in what has come."""
         self._link.pump(now_s)
 
     def _take(self, now_s: float) -> None:

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -32,6 +32,34 @@ def stop_socket() -> Iterator[socket.socket]:
         signal.set_wakeup_fd(before)
         ours.close()
         theirs.close()
+
+
+class Waker:
+    """Ends a loop's `select` from another thread."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        for end in (self._ours, self._theirs):
+            end.setblocking(False)
+
+    def wake(self) -> None:
+        """Make `fileno` readable; more than the socket holds is as good as one."""
+        with suppress(BlockingIOError):
+            self._theirs.send(b"!")
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._ours.fileno()
+
+    def calm(self) -> None:
+        """Take up what woke the loop."""
+        with suppress(BlockingIOError):
+            self._ours.recv(4096)
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._ours.close()
+        self._theirs.close()
 
 
 @contextmanager
