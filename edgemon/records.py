@@ -250,6 +250,7 @@ class Reading(Generic[T]):
 
     def __post_init__(self) -> None:
         _require((self.value is None) != (self.reason is None), "a reading has either a value or a reason")
+        _require(math.isfinite(self.since_s) and math.isfinite(self.updated_s), "times must be finite")
         _share("quality", self.quality)
 
     @property

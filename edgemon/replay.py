@@ -44,7 +44,7 @@ def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterato
     source = open_source(bed, paced=False)
     (sight,) = build_sights(config)
     composer = Composer(config.site, config.unit, config.device, BOOT, SESSION)
-    mind = Mind(bed.id, config.cadence, settings_for(config.alarms), composer, f"{config.device}/{BOOT}/{bed.id}")
+    mind = Mind(bed.id, config.cadence, settings_for(config.alarms), composer, f"{config.device}/{BOOT}")
     now_s = 0.0
     meter = Meter(lambda: now_s)
     next_tick_s = TICK_S

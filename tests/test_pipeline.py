@@ -1,0 +1,172 @@
+"""The order of the stages: cadence, what runs on which frame, what is told when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgemon.config import Bed, Cadence
+from edgemon.errors import ModelError
+from edgemon.events.conditions import settings_for
+from edgemon.faces.detect import Detection
+from edgemon.messages import Composer, Stamp
+from edgemon.messages import payloads as p
+from edgemon.pipeline import Every, Mind, Seen, Sight
+from edgemon.records import (
+    Expression,
+    Face,
+    Frame,
+    Health,
+    HeartRate,
+    Observation,
+    Reason,
+    SkinSample,
+)
+
+POINTS = np.array([[140, 110], [180, 110], [160, 130], [145, 150], [175, 150]], np.float32)
+BOX = (110.0, 70.0, 210.0, 185.0)
+SKIN = np.full((240, 320, 3), (150, 110, 90), np.uint8)
+
+
+class Detector:
+    """Sees one face, or fails."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.fails = False
+
+    def detect(self, _image: object) -> tuple[Detection, ...]:
+        self.calls += 1
+        if self.fails:
+            raise ModelError("broken")
+        return (Detection(BOX, POINTS, 0.9),)
+
+
+class Seer:
+    name = "expression"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def observe(self, frame: Frame, face: Face | None) -> Observation:
+        self.calls += 1
+        value = Expression(0.02, 0.01, 0.01) if face else None
+        reason = None if face else Reason.NO_FACE
+        return Observation(frame.bed, "expression", frame.captured_s, value, reason, 0.9, "fake@1.0.0")
+
+
+class Pulse:
+    name = "heart_rate"
+
+    def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation:
+        value = HeartRate(140.0, 10.0, "rPPG-POS") if len(trace) > 30 else None
+        reason = None if value else Reason.WARMING_UP
+        return Observation("cot-1", "heart_rate", now_s, value, reason, 0.9 if value else 0.0, "rPPG")
+
+
+def sight() -> tuple[Sight, Detector, Seer]:
+    detector, seer = Detector(), Seer()
+    cadence = Cadence(face_hz=5, expression_hz=2, heart_rate_hz=1)
+    return (
+        Sight(Bed(id="cot-1"), cadence, detector=detector, observers=(seer,), heart_rate=Pulse()),  # type: ignore[arg-type]
+        detector,
+        seer,
+    )
+
+
+def frames(seconds: float, fps: float = 30.0) -> list[Frame]:
+    return [Frame("cot-1", n, n / fps, SKIN, "test") for n in range(round(seconds * fps))]
+
+
+def play(one: Sight, pictures: list[Frame]) -> list[Seen]:
+    seen = []
+    for frame in pictures:
+        one.sample(frame)
+        seen.append(one.look(frame))
+    return seen
+
+
+def stamp(at_s: float) -> Stamp:
+    return Stamp(at_s, Stamp(0.0, "2026-01-05T03:12:09.120Z", "ntp").wall(at_s), "ntp")
+
+
+@given(st.floats(0.02, 5.0), st.lists(st.floats(0.001, 3.0), min_size=1, max_size=200))
+def test_a_cadence_is_due_at_most_once_a_period(period_s: float, steps_s: list[float]) -> None:
+    """However irregular the frames: never more turns than periods, plus the first."""
+    every, now_s, turns = Every(period_s), 0.0, 0
+    for step_s in steps_s:
+        now_s += step_s
+        turns += every.due(now_s)
+    assert 1 <= turns <= 1 + (now_s - steps_s[0]) / period_s + 1e-6
+
+
+def test_every_stage_runs_at_its_own_cadence() -> None:
+    """Two seconds at 30 fps: detector 5 Hz, expression 2 Hz, heart rate 1 Hz."""
+    one, detector, seer = sight()
+    seen = play(one, frames(2.0))
+    rates = [o for look in seen for o in look.observations if o.observer == "heart_rate"]
+    assert (detector.calls, seer.calls, len(rates)) == (10, 4, 2)
+
+
+def test_the_skin_is_read_in_every_frame_once_a_face_is_known() -> None:
+    """No frame is missing from the trace between the first face and the last."""
+    one, _, _ = sight()
+    play(one, frames(3.0))
+    samples = one.ring.snapshot()
+    assert [s.seq for s in samples] == list(range(samples[0].seq, 90))
+    assert one.ring.gaps == 0
+
+
+def test_a_detector_that_fails_is_named_and_no_face_is_claimed() -> None:
+    """A broken model gives no face, says why, and names itself."""
+    one, detector, _ = sight()
+    play(one, frames(1.0))
+    detector.fails = True
+    last = one.look(Frame("cot-1", 31, 2.0, SKIN, "test"))
+    assert (last.face, last.reason, last.failed_models) == (None, Reason.MODEL_FAILED, ("face",))
+
+
+@pytest.fixture
+def mind() -> Mind:
+    composer = Composer("site", "unit", "pi-1", "boot", 1)
+    return Mind("cot-1", Cadence(state_s=30), settings_for({}), composer, "pi-1/boot")
+
+
+def told(mind: Mind, one: Sight, seconds: float) -> list[tuple[float, object]]:
+    """Everything that is said while a still face is looked at."""
+    out: list[tuple[float, object]] = []
+    next_s = 0.25
+    for frame in frames(seconds):
+        one.sample(frame)
+        mind.take(one.look(frame))
+        if frame.captured_s >= next_s:
+            next_s += 0.25
+            health = Health(at_s=frame.captured_s, frame_age_s=0.0, luma=100.0)
+            out += [(frame.captured_s, m.payload) for m in mind.tick(health, stamp(frame.captured_s))]
+    return out
+
+
+def test_a_state_is_told_on_change_and_repeated(mind: Mind) -> None:
+    """The same state again only after 30 s; a minute of heart rate in one summary."""
+    said = told(mind, sight()[0], 66.0)
+    minutes = [payload for _, payload in said if isinstance(payload, p.HeartRateMinute)]
+    states = [at_s for at_s, payload in said if isinstance(payload, p.State)]
+    assert len(minutes) == 1 and minutes[0].median == 140.0
+    assert 3 <= len(states) <= 12 and max(b - a for a, b in zip(states, states[1:], strict=False)) <= 30.5
+
+
+def test_every_heart_rate_is_told_once(mind: Mind) -> None:
+    """One vital a second, each later than the one before."""
+    rates = [payload.mono_ms for _, payload in told(mind, sight()[0], 10.0) if isinstance(payload, p.HeartRateVital)]
+    assert len(rates) == 10 and rates == sorted(set(rates))
+
+
+def test_alarms_come_before_everything_else_of_their_turn(mind: Mind) -> None:
+    """A camera that goes away: the alarm is the first message of the turn that tells it."""
+    told(mind, sight()[0], 3.0)
+    said = mind.tick(Health(at_s=8.0, frame_age_s=5.0), stamp(8.0))
+    assert isinstance(said[0].payload, p.Alarm) and said[0].payload.condition == "camera_lost"
