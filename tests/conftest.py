@@ -7,8 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from mosquitto import Broker
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,6 +56,30 @@ def eventually(predicate: Callable[[], object], timeout_s: float = 10.0, what: s
     while not predicate():
         assert time.monotonic() < end, f"{what} did not come true within {timeout_s} s"
         pause.wait(0.01)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority and a certificate for each peer, made once."""
+    import mosquitto
+
+    mosquitto.require()
+    folder = tmp_path_factory.mktemp("certificates")
+    mosquitto.make_certificates(folder)
+    return folder
+
+
+@pytest.fixture
+def broker(tmp_path: Path, certificates: Path) -> Iterator[Broker]:
+    """A running mosquitto."""
+    import mosquitto
+
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    made = mosquitto.Broker(folder, certificates)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")

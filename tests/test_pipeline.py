@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -155,18 +156,22 @@ def test_a_state_is_told_on_change_and_repeated(mind: Mind) -> None:
     said = told(mind, sight()[0], 66.0)
     minutes = [payload for _, payload in said if isinstance(payload, p.HeartRateMinute)]
     states = [at_s for at_s, payload in said if isinstance(payload, p.State)]
-    assert len(minutes) == 1 and minutes[0].median == 140.0
-    assert 3 <= len(states) <= 12 and max(b - a for a, b in zip(states, states[1:], strict=False)) <= 30.5
+    assert len(minutes) == 1
+    assert minutes[0].median == 140.0
+    assert 3 <= len(states) <= 12
+    assert max(b - a for a, b in itertools.pairwise(states)) <= 30.5
 
 
 def test_every_heart_rate_is_told_once(mind: Mind) -> None:
     """One vital a second, each later than the one before."""
     rates = [payload.mono_ms for _, payload in told(mind, sight()[0], 10.0) if isinstance(payload, p.HeartRateVital)]
-    assert len(rates) == 10 and rates == sorted(set(rates))
+    assert len(rates) == 10
+    assert rates == sorted(set(rates))
 
 
 def test_alarms_come_before_everything_else_of_their_turn(mind: Mind) -> None:
     """A camera that goes away: the alarm is the first message of the turn that tells it."""
     told(mind, sight()[0], 3.0)
     said = mind.tick(Health(at_s=8.0, frame_age_s=5.0), stamp(8.0))
-    assert isinstance(said[0].payload, p.Alarm) and said[0].payload.condition == "camera_lost"
+    assert isinstance(said[0].payload, p.Alarm)
+    assert said[0].payload.condition == "camera_lost"
