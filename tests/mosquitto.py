@@ -22,6 +22,7 @@ autosave_interval 1
 autosave_on_changes true
 max_queued_messages 20000
 log_dest stderr
+log_type all
 {user}
 listener {tls} 127.0.0.1
 cafile {folder}/ca.crt

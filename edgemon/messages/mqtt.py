@@ -89,7 +89,7 @@ class Link:
         self.beds = (DEVICE_BED, *beds)
         self.last_receipt_s: float | None = None  # monotonic; when a station last said that it listens
         self._on_command, self._clock, self._wake = on_command, clock, wake
-        self._acks: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._acks: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()  # mid, taken
         self._inbox: queue.Queue[_Arrived] = queue.Queue(MAX_INBOX)
         self._up = False  # written by paho's thread alone, as is _connections
         self._connections = 0
@@ -107,8 +107,8 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker listens to us and we to it."""
-        return self._up
+        """Whether the broker listens to us and we to it, and `online` has been said."""
+        return self._greeted
 
     def start(self) -> None:
         """Connect in the background, and again after every loss, with a growing pause of 1 to 30 s."""
@@ -238,9 +238,11 @@ class Link:
         self._wake()
 
     def _on_publish(
-        self, _client: Client, _data: object, mid: int, _reason: ReasonCode, _properties: Properties | None
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._acks.put(mid)
+        if reason.is_failure:
+            self._complain(f"broker {self._where} refuses messages of {self.composer.device}: {reason}; check its ACL")
+        self._acks.put((mid, not reason.is_failure))
         self._wake()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
@@ -325,8 +327,9 @@ class Link:
     def _take_acks(self, now_s: float) -> None:
         done = []
         while not self._acks.empty():
-            row_id = self._inflight.pop(self._acks.get(), "")
-            if row_id and (self.settings.delivery == "puback" or row_id.startswith(CLEARS)):
+            mid, taken = self._acks.get()
+            row_id = self._inflight.pop(mid, "")
+            if taken and row_id and (self.settings.delivery == "puback" or row_id.startswith(CLEARS)):
                 done.append(row_id)
         self._delivered(done, now_s)
 
