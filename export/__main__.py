@@ -10,6 +10,11 @@ from importlib import import_module
 COMMANDS = {
     "synthesize": ("export.synthesize", "render image sets and clips of the synthetic newborn, with truth"),
     "train": ("export.train", "train a network on renders"),
+    "export": ("export.onnx_export", "write a network as an ONNX graph"),
+    "evaluate": ("export.evaluate", "measure a released model on unseen infants and adults"),
+    "quantize": ("export.quantize", "make an int8 graph of an fp32 one"),
+    "parity": ("export.parity", "check that the graphs agree with the network they were made from"),
+    "release": ("export.release", "export, calibrate, quantize, measure and write what a device loads"),
 }
 
 

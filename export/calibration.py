@@ -1,0 +1,75 @@
+"""Prepared inputs as a device sees them: what int8 ranges are set by, and what graphs are compared on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+
+from edgemon.inference import Tensor, aligned_crop, prepare
+from edgemon.records import Box
+from export.augment import Painter, expose
+from export.datasets import Image, Picture, Renders, london
+from export.face_cases import CONDITIONS, face_free, london_subjects, render_subjects
+from export.onnx_export import TASKS
+
+CALIBRATION_COUNT = 160
+CALIBRATION_SET = "{count} pictures of validation renders and of London adults in training, in all conditions"
+
+
+def real_inputs(task: str, renders: Path, photographs: Path | None, count: int = CALIBRATION_COUNT) -> Iterator[Tensor]:
+    """`count` inputs (1, 3, H, W) of a network; renders are those of a split that training did not see."""
+    for image in PICTURES[task](Renders(renders), photographs, count):
+        yield prepare(image, TASKS[task].input)
+
+
+def _frames(renders: Renders, photographs: Path | None, count: int) -> Iterator[Image]:
+    """One of each condition in turn; every fifth frame is without a face."""
+    subjects = [render_subjects(renders, count)]
+    if photographs is not None:
+        subjects.append(london_subjects(photographs, "train"))
+    faces = [[cycle(s.frames(condition, seed=3)) for condition in CONDITIONS.values()] for s in subjects]
+    without = face_free(renders, subjects, count, seed=3)
+    for number in range(count):
+        if number % 5 == 4:
+            yield next(without)
+        else:
+            pool = faces[number % len(faces)]
+            yield next(pool[number // len(faces) % len(pool)]).rgb
+
+
+def _crops(renders: Renders, photographs: Path | None, count: int) -> Iterator[Image]:
+    painter = Painter(np.random.default_rng(3))
+    side = TASKS["expression"].size_px[0]
+    faces = [i for i, row in enumerate(renders.rows) if row["face_box"] is not None]
+    adults = [person.picture() for person in london(photographs, "train")] if photographs else []
+    for number in range(count):
+        if adults and number % 5 == 4:
+            crop = _crop(adults[number % len(adults)], side)
+        else:
+            index = faces[number % len(faces)]
+            row = renders.rows[index]
+            crop = aligned_crop(
+                renders.rgb(index), tuple(row["face_box"]), np.array(row["landmarks"], np.float32), side
+            )
+        yield expose(painter, crop) if number % 2 else crop
+
+
+def _crop(picture: Picture, side: int) -> Image:
+    assert picture.face is not None
+    box: Box = picture.face.box()
+    return aligned_crop(picture.rgb, box, picture.face.landmarks, side)
+
+
+PICTURES: Mapping[str, Callable[[Renders, Path | None, int], Iterator[Image]]] = {
+    "face": _frames,
+    "expression": _crops,
+}
+
+
+def named(count: int) -> str:
+    """The calibration set's name."""
+    return CALIBRATION_SET.format(count=count)
+

@@ -1,0 +1,81 @@
+"""Measure released models on infants and adults that training did not see: `python -m export evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edgemon.faces.detect import FaceDetector
+from edgemon.inference import ExpressionModel, Model
+from export.datasets import Renders
+from export.evaluate_expression import ExpressionReport, read_adults, read_renders
+from export.evaluate_face import FaceReport, Finder, false_scores, find
+from export.face_cases import face_free, london_subjects, render_subjects
+
+FACE_FREE_FRAMES = 450
+TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
+Report = FaceReport | ExpressionReport
+
+
+def evaluate_face(finder: Finder, shipped: float, data: Path, photographs: Path | None, limit: int | None) -> FaceReport:
+    """The protocol of the face benchmark on one detector."""
+    renders = Renders(data)
+    subjects = [render_subjects(renders, limit)]
+    if photographs is not None:
+        subjects.append(london_subjects(photographs, "test"))
+    false = false_scores(finder, face_free(renders, subjects, FACE_FREE_FRAMES))
+    return FaceReport(tuple(find(finder, s) for s in subjects), false, shipped)
+
+
+def evaluate_expression(
+    model: ExpressionModel, finder: Finder, data: Path, photographs: Path | None
+) -> ExpressionReport:
+    """Crops made by true boxes and by the detector's own."""
+    renders = Renders(data)
+    reads = {TRUE_CROP: read_renders(model, renders, None), FOUND_CROP: read_renders(model, renders, finder)}
+    return ExpressionReport(reads, read_adults(model, photographs, finder) if photographs else None)
+
+
+def _face(args: argparse.Namespace) -> Report:
+    detector = FaceDetector(Model.open(args.models, args.model or "face"))
+    shipped = detector.manifest.threshold("score")
+    return evaluate_face(detector, shipped, args.data, args.photographs, args.limit)
+
+
+def _expression(args: argparse.Namespace) -> Report:
+    model = ExpressionModel(Model.open(args.models, args.model or "expression"))
+    detector = FaceDetector(Model.open(args.models, "face"))
+    return evaluate_expression(model, detector, args.data, args.photographs)
+
+
+REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {"face": _face, "expression": _expression}
+
+
+def as_json(report: Report) -> str:
+    """The figures with the machine they were measured on."""
+    rows = [metric.model_dump() for metric in report.metrics()]
+    return json.dumps({"machine": platform.platform(), "metrics": rows}, indent=1)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `evaluate`."""
+    parser.add_argument("task", choices=tuple(REPORTS))
+    parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
+    parser.add_argument("--model", help="the model's name there, such as face-int8; the task's by default")
+    parser.add_argument("--data", type=Path, required=True, help="renders of infants that training did not see")
+    parser.add_argument("--photographs", type=Path, help="the faces_london folder")
+    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; write the same figures as JSON."""
+    report = REPORTS[args.task](args)
+    for line in report.lines():
+        print(line)
+    if args.json is not None:
+        args.json.write_text(as_json(report) + "\n", encoding="utf-8")
+    return 0

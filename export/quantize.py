@@ -1,0 +1,69 @@
+"""Static int8: weights per channel, activations by the ranges seen on a named calibration set (QDQ)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from edgemon.inference import Tensor
+from edgemon.manifest import load
+from export.calibration import CALIBRATION_COUNT, named, real_inputs
+from export.onnx_export import TASKS
+
+KEPT_FLOAT = ("Head.", "classifier", "Gate", "/Div", "/Sigmoid")  # small, and what they give is read as numbers
+
+
+class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
+    def __init__(self, name: str, tensors: Iterable[Tensor]) -> None:
+        self._feeds: Iterator[dict[str, Tensor]] = ({name: tensor} for tensor in tensors)
+
+    def get_next(self) -> dict[str, Tensor] | None:
+        return next(self._feeds, None)
+
+
+def to_int8(fp32: bytes, task: str, tensors: Iterable[Tensor]) -> bytes:
+    """The int8 graph of an fp32 one; heads and gates stay float."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, clean, target = (Path(folder) / name for name in ("fp32.onnx", "clean.onnx", "int8.onnx"))
+        source.write_bytes(fp32)
+        quant_pre_process(str(source), str(clean), skip_symbolic_shape=True)
+        names = [node.name for node in onnx.load(str(clean)).graph.node]
+        logging.getLogger().setLevel(logging.ERROR)
+        quantize_static(
+            str(clean),
+            str(target),
+            _Inputs(TASKS[task].input.name, tensors),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=[name for name in names if any(part in name for part in KEPT_FLOAT)],
+        )
+        return target.read_bytes()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `quantize`."""
+    parser.add_argument("task", choices=tuple(TASKS))
+    parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
+    parser.add_argument("--data", type=Path, required=True, help="renders for calibration (the validation split)")
+    parser.add_argument("--photographs", type=Path, help="the faces_london folder")
+    parser.add_argument("--count", type=int, default=CALIBRATION_COUNT, help="pictures in the calibration set")
+    parser.add_argument("--out", type=Path, required=True, help="the int8 ONNX file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Quantize a released fp32 model; `release` does this and measures what it costs."""
+    fp32 = load(args.models, args.task).onnx
+    int8 = to_int8(fp32, args.task, real_inputs(args.task, args.data, args.photographs, args.count))
+    args.out.write_bytes(int8)
+    print(f"{args.out}: {len(fp32) / 1e6:.2f} -> {len(int8) / 1e6:.2f} MB; {named(args.count)}")
+    return 0

@@ -1,0 +1,152 @@
+"""From trained weights to what a device loads: graph, calibration, int8, figures, manifest and card in one command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgemon.faces.detect import FaceDetector
+from edgemon.inference import ExpressionModel, Model, aligned_crop, prepare
+from edgemon.manifest import ModelFile
+from export.babyehanet import TARGETS
+from export.calibration import CALIBRATION_COUNT, named, real_inputs
+from export.datasets import Renders
+from export.describe import NOTES, Notes, Precision, card, draft, finished, read_notes, write
+from export.evaluate import FACE_FREE_FRAMES, Report, evaluate_expression, evaluate_face
+from export.evaluate_expression import JUDGED
+from export.evaluate_face import false_scores
+from export.expression_data import labels_of
+from export.face_cases import face_free, london_subjects, render_subjects
+from export.metrics import temperature, threshold_at
+from export.onnx_export import TASKS, calibrated, load_network, to_onnx
+from export.parity import INPUTS, check_difference, loss
+from export.quantize import to_int8
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The splits that a release is made from: thresholds, temperatures and int8 ranges from `val`, figures from `test`."""
+
+    val: Path
+    test: Path
+    photographs: Path | None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is released, where to, and what is said of it."""
+
+    task: str
+    version: str
+    folder: Path
+    notes: Notes
+    sources: Sources
+
+    def draft(self, precision: Precision, onnx: bytes, thresholds: Mapping[str, float]) -> ModelFile:
+        """A model of this release that is not measured yet."""
+        return draft(self.task, self.version, precision, onnx, thresholds, self.notes)
+
+    def measure(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Report]:
+        """Choose the thresholds that data must choose, on `val`; measure on `test`."""
+        s = self.sources
+        if self.task == "expression":
+            file = self.draft(precision, onnx, {})
+            finder = FaceDetector(Model.open(self.folder, "face"))
+            return file, evaluate_expression(ExpressionModel(Model(file)), finder, s.test, s.photographs)
+        score = score_threshold(FaceDetector(Model(self.draft(precision, onnx, {"score": 0.5}))), s)
+        file = self.draft(precision, onnx, {"score": score})
+        return file, evaluate_face(FaceDetector(Model(file)), score, s.test, s.photographs, s.limit)
+
+
+def score_threshold(detector: FaceDetector, sources: Sources) -> float:
+    """The score that at most 2 % of the face-free frames of `val` reach."""
+    val = Renders(sources.val)
+    subjects = [render_subjects(val)]
+    if sources.photographs is not None:
+        subjects.append(london_subjects(sources.photographs, "train"))
+    return round(threshold_at(false_scores(detector, face_free(val, subjects, FACE_FREE_FRAMES))) + 5e-5, 4)
+
+
+def temperatures(network: nn.Module, val: Renders) -> dict[str, float]:
+    """The temperatures of what is judged, from the crops of a split that training did not see."""
+    spec = TASKS["expression"].input
+    logits, told, judged = [], [], []
+    for index, row in enumerate(val.rows):
+        if row["face_box"] is None:
+            continue
+        points = np.array(row["landmarks"], np.float32)
+        crop = aligned_crop(val.rgb(index), tuple(row["face_box"]), points, spec.shape[2])
+        with torch.inference_mode():
+            logits.append(network(torch.from_numpy(prepare(crop, spec))).numpy()[0])
+        truth, weight = labels_of(row)
+        told.append(truth)
+        judged.append(weight > 0)
+    columns = zip(TARGETS, np.array(logits).T, np.array(told).T, np.array(judged).T, strict=True)
+    return {name: temperature(x[keep], y[keep]) for name, x, y, keep in columns if name in JUDGED}
+
+
+def release(plan: Plan, weights: Path) -> None:
+    """Make, check and write everything; int8 only where it loses little enough.
+
+    Raises:
+        ValueError: the graph differs from its network, or the manifest would lack something.
+    """
+    network, s = load_network(plan.task, weights), plan.sources
+    if plan.task == "expression":
+        network = calibrated(network, temperatures(network, Renders(s.val)))
+    fp32 = to_onnx(network, plan.task)
+    probe = Model(plan.draft("fp32", fp32, {"score": 0.5}))
+    worst = check_difference(network, probe, real_inputs(plan.task, s.val, s.photographs, INPUTS))
+    print(f"{plan.task}: torch and fp32 differ by at most {worst:.1e} on {INPUTS} pictures")
+    int8 = to_int8(fp32, plan.task, real_inputs(plan.task, s.val, s.photographs))
+    graphs: tuple[tuple[Precision, bytes], ...] = (("fp32", fp32), ("int8", int8))
+    measured = {precision: plan.measure(precision, graph) for precision, graph in graphs}
+    lost = loss(measured["fp32"][1], measured["int8"][1])
+    shipped = [finished(file, report.metrics()) for file, report in measured.values()]
+    if not lost.within:
+        shipped = shipped[:1]
+    tables = {f"{precision} on unseen infants": tuple(r.lines()) for precision, (_, r) in measured.items()}
+    tables[f"int8, its ranges from {named(CALIBRATION_COUNT)}"] = tuple(lost.lines())
+    _write(plan, shipped, tables)
+
+
+def _write(plan: Plan, shipped: list[ModelFile], tables: Mapping[str, tuple[str, ...]]) -> None:
+    for suffix in (".onnx", ".toml"):
+        (plan.folder / f"{plan.task}-int8{suffix}").unlink(missing_ok=True)
+    for file in shipped:
+        write(file, plan.folder)
+    cards = plan.folder / "cards"
+    cards.mkdir(exist_ok=True)
+    (cards / f"{plan.task}.md").write_text(card(plan.notes, tuple(shipped), tables), encoding="utf-8")
+    for name, table in tables.items():
+        print(name, *table, sep="\n")
+    print("released", ", ".join(f"{file.manifest.label}" for file in shipped), "into", plan.folder)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `release`."""
+    parser.add_argument("task", choices=tuple(TASKS))
+    parser.add_argument("--weights", type=Path, required=True, help="a state dict written by `train`")
+    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--val", type=Path, required=True, help="renders: thresholds, temperatures and int8 ranges")
+    parser.add_argument("--data", type=Path, required=True, help="renders: the figures")
+    parser.add_argument("--photographs", type=Path, help="the faces_london folder")
+    parser.add_argument("--notes", type=Path, help="use, data, licence and limits; export/notes/TASK.toml by default")
+    parser.add_argument("--folder", type=Path, default=Path("models"), help="written to; expression needs face there")
+    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Release one task: fp32, int8 where it is good enough, and the card."""
+    notes = read_notes(args.notes or NOTES / f"{args.task}.toml")
+    torch.set_num_threads(1)
+    sources = Sources(args.val, args.data, args.photographs, args.limit)
+    release(Plan(args.task, args.version, args.folder, notes, sources), args.weights)
+    return 0
