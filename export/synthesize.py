@@ -15,6 +15,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from export.infant.clip import write_clip
+from export.infant.sample import render_sample
+
 SPLITS = ("train", "val", "test")
 IDENTITIES = 4000
 
@@ -90,8 +93,6 @@ def render_one(job: Job) -> str:
     """Renders and writes one picture and its labels; its truth as a JSON line."""
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
-    from export.infant.sample import render_sample
-
     out, number, seed, split, view, size = job
     rng = np.random.default_rng([seed, SPLITS.index(split), ("face", "body").index(view), number])
     sample = render_sample(rng, identity=identity_of(split, rng), size=(size, size), view=view)
@@ -103,8 +104,6 @@ def render_one(job: Job) -> str:
 
 def run_clip(args: argparse.Namespace) -> int:
     """Renders a script to a video with its truth beside it."""
-    from export.infant.clip import write_clip
-
     width, height = (int(part) for part in args.size.split("x"))
     write_clip(
         args.out,

@@ -66,8 +66,12 @@ class Clip:
 def _sway(t_s: float, key: int, hz: float = 0.2) -> float:
     """A smooth wandering value within about -1 to 1, the same for the same key."""
     phases = np.random.default_rng([key, 5]).uniform(0, 6.28, 3)
-    return float(sum(weight * np.sin(6.283 * hz * ratio * t_s + phase)
-                     for weight, ratio, phase in zip((0.5, 0.3, 0.2), (1.0, 1.73, 2.91), phases, strict=True)))
+    return float(
+        sum(
+            weight * np.sin(6.283 * hz * ratio * t_s + phase)
+            for weight, ratio, phase in zip((0.5, 0.3, 0.2), (1.0, 1.73, 2.91), phases, strict=True)
+        )
+    )
 
 
 def _level(script: Script, t_s: float, kind: str) -> float:
@@ -89,17 +93,28 @@ def expression_at(clip: Clip, t_s: float) -> Expression:
     closed, cry = _level(clip.script, t_s, "closed"), _level(clip.script, t_s, "cry")
     asleep = _level(clip.script, t_s, "asleep")
     drowsy = 0.12 + 0.08 * _sway(t_s, 4, 0.3)
-    shut = max(closed * (0.97 + 0.02 * _sway(t_s, 9, 0.8)), (1 - closed) * drowsy, blink_at(clip.script, t_s, clip.seed) * (1 - asleep))
+    shut = max(
+        closed * (0.97 + 0.02 * _sway(t_s, 9, 0.8)),
+        (1 - closed) * drowsy,
+        blink_at(clip.script, t_s, clip.seed) * (1 - asleep),
+    )
     bout = 0.5 + 0.5 * np.sin(6.283 * (0.75 * t_s + 0.12 * _sway(t_s, 31, 0.2)))
     bout = float(np.clip(1.6 * bout, 0, 1))
     power = cry * (0.62 + 0.38 * bout)
     quiver = cry * 0.035 * np.sin(6.283 * 6.5 * t_s) * bout
     rest_mouth = 0.05 + 0.04 * _sway(t_s, 12, 0.15)
     return Expression(
-        "crying" if cry > 0.5 else "calm", closure_left=float(shut), closure_right=float(min(1.0, shut * 0.99)),
-        mouth_open=float(np.clip(rest_mouth + 0.88 * power + quiver, 0, 1)), brow_bulge=0.95 * power, eye_squeeze=0.9 * power,
-        nasolabial=0.95 * power, mouth_square=0.9 * power, pucker=float((1 - cry) * max(0, 0.35 * _sway(t_s, 15, 0.25))),
-        gaze_deg=(-3 + 5 * _sway(t_s, 21, 0.25), 9 * _sway(t_s, 22, 0.22)))
+        "crying" if cry > 0.5 else "calm",
+        closure_left=float(shut),
+        closure_right=float(min(1.0, shut * 0.99)),
+        mouth_open=float(np.clip(rest_mouth + 0.88 * power + quiver, 0, 1)),
+        brow_bulge=0.95 * power,
+        eye_squeeze=0.9 * power,
+        nasolabial=0.95 * power,
+        mouth_square=0.9 * power,
+        pucker=float((1 - cry) * max(0, 0.35 * _sway(t_s, 15, 0.25))),
+        gaze_deg=(-3 + 5 * _sway(t_s, 21, 0.25), 9 * _sway(t_s, 22, 0.22)),
+    )
 
 
 def pose_at(clip: Clip, base: Pose, t_s: float) -> Pose:
@@ -107,7 +122,9 @@ def pose_at(clip: Clip, base: Pose, t_s: float) -> Pose:
     cry, asleep = _level(clip.script, t_s, "cry"), _level(clip.script, t_s, "asleep")
     amount = 0.25 + 1.1 * (1 - asleep) + 2.4 * cry
     turns = dict(base.turns)
-    for index, bone in enumerate(("head", "neck01", "upperarm01.L", "upperarm01.R", "lowerarm01.L", "lowerarm01.R", "wrist.L", "wrist.R")):
+    for index, bone in enumerate(
+        ("head", "neck01", "upperarm01.L", "upperarm01.R", "lowerarm01.L", "lowerarm01.R", "wrist.L", "wrist.R")
+    ):
         scale = amount * (0.7 if index < 2 else 3.0)
         hz = 0.16 + 0.22 * (index >= 2)
         jolt = cry * (0.35 if index < 2 else 2.0) * np.sin(6.283 * 1.1 * t_s + index)
@@ -126,7 +143,7 @@ class Stage:
     camera: Camera
     light: scene.Light
     still: list[Part]
-    cloth: dict[str, object]
+    cloth: dict[str, Uniform]
     uniforms: dict[str, Uniform]
     sensor: Sensor
     gain: float
@@ -140,14 +157,22 @@ def set_stage(clip: Clip) -> Stage:
     camera = _camera(clip, figure)
     light = scene.Light("bright", scene.unit(np.array([0.45, 0.55, 0.9])), {})
     lamps: dict[str, Uniform] = {
-        "light_dir": scene.triple(light.direction), "light_colour": (1.0, 0.93, 0.84), "sky": (0.44, 0.44, 0.45),
-        "bounce": (0.26, 0.23, 0.20), "spot": 0.0, "spot_place": (0.0, 0.0, 0.0), "shadow_soft": 0.02, "shadow_on": 1.0,
-        "infrared": 0.0, "camera": scene.triple(camera.place)}
+        "light_dir": scene.triple(light.direction),
+        "light_colour": (1.0, 0.93, 0.84),
+        "sky": (0.44, 0.44, 0.45),
+        "bounce": (0.26, 0.23, 0.20),
+        "spot": 0.0,
+        "spot_place": (0.0, 0.0, 0.0),
+        "shadow_soft": 0.02,
+        "shadow_on": 1.0,
+        "infrared": 0.0,
+        "camera": scene.triple(camera.place),
+    }
     uniforms = {**scene.skin_uniforms(rng, figure.identity, False), **lamps, "shine": 0.25}
     level = scene.level_of(figure)
     still = scene.bedding(rng, figure, level, False, "chest")
     sensor = Sensor(0.32, clip.noise, 0.0, 0.7, 0.12, (1.0, 1.0, 1.0), 1.0, False)
-    stage = Stage(base, camera, light, still, dict(scene.garment(rng, False, figure.identity.tone)), uniforms, sensor, 1.0)
+    stage = Stage(base, camera, light, still, scene.garment(rng, False, figure.identity.tone), uniforms, sensor, 1.0)
     first = draw_frame(clip, stage, 0.0)
     return replace(stage, gain=sensor.level / float(first.mean()))
 
@@ -169,13 +194,19 @@ def draw_frame(clip: Clip, stage: Stage, t_s: float) -> Floats:
     figure = pose_figure(clip.script.identity, face, pose_at(clip, stage.base, t_s))
     parts = infant_parts(figure, "sleepsuit", stage.cloth, None) + stage.still
     now, late = clip.wave_at(t_s), clip.wave_at(max(t_s - 0.02, 0.0))
-    uniforms = {**stage.uniforms, "furrow": (0.06 + 0.75 * face.nasolabial, 0.75 * face.brow_bulge, 0.75 * face.eye_squeeze, 0.5),
-                "pulse": tuple(1 - depth * now for depth in PULSE_RGB), "pulse_late": tuple(1 - depth * late for depth in PULSE_RGB)}
+    uniforms = {
+        **stage.uniforms,
+        "furrow": (0.06 + 0.75 * face.nasolabial, 0.75 * face.brow_bulge, 0.75 * face.eye_squeeze, 0.5),
+        "pulse": tuple(1 - depth * now for depth in PULSE_RGB),
+        "pulse_late": tuple(1 - depth * late for depth in PULSE_RGB),
+    }
     if t_s < clip.script.tube_until_s:
         more, marks = _tube(clip, figure, t_s)
         parts += more
         uniforms |= marks
-    return renderer(clip.size).draw_colour(parts, stage.camera, uniforms, scene.frustum(stage.light, stage.camera.target, 2.6))
+    return renderer(clip.size).draw_colour(
+        parts, stage.camera, uniforms, scene.frustum(stage.light, stage.camera.target, 2.6)
+    )
 
 
 def _tube(clip: Clip, figure: Figure, t_s: float) -> tuple[list[Part], dict[str, Uniform]]:
@@ -183,8 +214,14 @@ def _tube(clip: Clip, figure: Figure, t_s: float) -> tuple[list[Part], dict[str,
     rng = np.random.default_rng([clip.seed, 11])
     parts, marks = occluders.add_occluder(rng, figure, False, figure.head_turn[:, 2], "feeding")
     gone = float(np.clip((t_s - clip.script.tube_until_s + 1.5) / 1.5, 0, 1)) ** 2
-    shift = (gone * 2.5 * (figure.head_turn[:, 0] * np.sign(parts[0].place[:, 0].mean() - figure.joints["head"][0])
-                           + 0.4 * figure.head_turn[:, 2])).astype(np.float32)
+    shift = (
+        gone
+        * 2.5
+        * (
+            figure.head_turn[:, 0] * np.sign(parts[0].place[:, 0].mean() - figure.joints["head"][0])
+            + 0.4 * figure.head_turn[:, 2]
+        )
+    ).astype(np.float32)
     if gone:
         marks = {name: value for name, value in marks.items() if name != "tape_a"}
     return [replace(part, place=part.place + shift) for part in parts], marks
@@ -204,10 +241,22 @@ def truth_of(clip: Clip) -> dict[str, object]:
     rows = []
     for second in range(int(clip.script.seconds)):
         segment = clip.script.at(second + 0.5)
-        rows.append({"t_s": second, "eyes": segment.eyes, "cry": segment.cry, "hr_bpm": round(clip.bpm_at(second + 0.5), 2),
-                     "sleep": segment.sleep, "scene_note": segment.note})
-    return {"fps": clip.fps, "identity": clip.script.identity, "seconds": rows,
-            "frame_hr_bpm": [round(clip.bpm_at(number / clip.fps), 2) for number in range(clip.frames)]}
+        rows.append(
+            {
+                "t_s": second,
+                "eyes": segment.eyes,
+                "cry": segment.cry,
+                "hr_bpm": round(clip.bpm_at(second + 0.5), 2),
+                "sleep": segment.sleep,
+                "scene_note": segment.note,
+            }
+        )
+    return {
+        "fps": clip.fps,
+        "identity": clip.script.identity,
+        "seconds": rows,
+        "frame_hr_bpm": [round(clip.bpm_at(number / clip.fps), 2) for number in range(clip.frames)],
+    }
 
 
 def face_region(clip: Clip, margin: float = 1.25) -> tuple[int, int, int, int]:
@@ -226,8 +275,22 @@ def encode(lossless: Path, out: Path, region: tuple[int, int, int, int], kilobit
     """Two-pass H.264 that gives the face most of the bits, so that its pulse survives."""
     x, y, width, height = region
     filters = f"addroi={x}:{y}:{width}:{height}:-0.45,format=yuv420p"
-    common = ["-vf", filters, "-c:v", "libx264", "-preset", "slow", "-b:v", f"{kilobits:.0f}k", "-bf", "2", "-g", "300",
-              "-x264-params", "aq-mode=1:aq-strength=0.4:psy=0:deadzone-inter=4:deadzone-intra=4:chroma-qp-offset=-4:no-dct-decimate=1:qcomp=0.9"]
+    common = [
+        "-vf",
+        filters,
+        "-c:v",
+        "libx264",
+        "-preset",
+        "slow",
+        "-b:v",
+        f"{kilobits:.0f}k",
+        "-bf",
+        "2",
+        "-g",
+        "300",
+        "-x264-params",
+        "aq-mode=1:aq-strength=0.4:psy=0:deadzone-inter=4:deadzone-intra=4:chroma-qp-offset=-4:no-dct-decimate=1:qcomp=0.9",
+    ]
     log = str(out.with_suffix(".passlog"))
     for number, target in ((1, ["-f", "null", "-"]), (2, ["-movflags", "+faststart", str(out)])):
         _ffmpeg(["-i", str(lossless), *common, "-pass", str(number), "-passlogfile", log, "-an", *target])
@@ -242,8 +305,30 @@ def _ffmpeg(arguments: list[str]) -> None:
 def write_lossless(clip: Clip, path: Path) -> None:
     """Renders the clip to lossless H.264 RGB, with a progress bar."""
     width, height = clip.size
-    command = ["ffmpeg", "-y", "-hide_banner", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-               "-r", str(clip.fps), "-i", "-", "-c:v", "libx264rgb", "-qp", "0", "-preset", "ultrafast", str(path)]
+    command = [
+        "ffmpeg",
+        "-y",
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        str(clip.fps),
+        "-i",
+        "-",
+        "-c:v",
+        "libx264rgb",
+        "-qp",
+        "0",
+        "-preset",
+        "ultrafast",
+        str(path),
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         for _, frame in tqdm(frames(clip), total=clip.frames, unit="frame"):
@@ -253,8 +338,9 @@ def write_lossless(clip: Clip, path: Path) -> None:
             raise RuntimeError(f"{path}: ffmpeg ended with {process.returncode}")
 
 
-def write_clip(out: Path, *, script: str, seconds: float, fps: int, size: tuple[int, int], identity: int | None,
-               megabytes: float) -> None:
+def write_clip(
+    out: Path, *, script: str, seconds: float, fps: int, size: tuple[int, int], identity: int | None, megabytes: float
+) -> None:
     """Renders a named script of SCRIPTS to `out` (mp4) and its truth to `out` with suffix .truth.json."""
     if script not in SCRIPTS:
         raise SystemExit(f"synthesize clip: --script {script}: there are {', '.join(sorted(SCRIPTS))}")

@@ -31,7 +31,8 @@ def unit_weights(face: Expression) -> dict[str, float]:
     """Weights of the expression targets, calibrated for a baby's head (adult ones tear it at 1)."""
     cry = face.mouth_square
     both = {
-        "eyebrows-{}-down": 0.45 * face.brow_bulge, "nose-{}-elevation": 0.38 * face.nasolabial,
+        "eyebrows-{}-down": 0.45 * face.brow_bulge,
+        "nose-{}-elevation": 0.38 * face.nasolabial,
         "eyebrows-{}-inner-up": 0.25 * max(0.0, face.mouth_open - cry) * (1 - face.brow_bulge),
         "nose-{}-dilatation": 0.3 * face.mouth_open,
     }
@@ -47,8 +48,11 @@ def unit_weights(face: Expression) -> dict[str, float]:
 
 def apply_expression(mesh: InfantMesh, neutral: Floats, ethnicity: dict[str, float], face: Expression) -> Floats:
     """Moves the face of a neutral (V, 3) shape: targets, then jaw rotation, cheeks and lids."""
-    weights = {f"{race}/{name}": share * weight for name, weight in unit_weights(face).items()
-               for race, share in ethnicity.items()}
+    weights = {
+        f"{race}/{name}": share * weight
+        for name, weight in unit_weights(face).items()
+        for race, share in ethnicity.items()
+    }
     out = mesh.blend(weights, neutral)
     _drop_jaw(mesh, out, neutral, face)
     _raise_cheeks(mesh, out, neutral, face)
@@ -87,12 +91,26 @@ def _raise_cheeks(mesh: InfantMesh, out: Floats, neutral: Floats, face: Expressi
     """Cheek pads up and forward, brow together, lids bulging: smooth bells around canonical places."""
     for side, eye in ((1.0, "eye.L"), (-1.0, "eye.R")):
         centre = mesh.joint(neutral, eye)
-        _push(out, neutral, centre + np.array([0.03 * side, -0.17, 0.1]), 0.13,
-              np.array([0, 0.035, 0.03]) * max(face.nasolabial, face.eye_squeeze))
-        _push(out, neutral, centre + np.array([0.0, -0.075, 0.12]), 0.055, np.array([0, 0.022, 0.016]) * face.eye_squeeze)
-        _push(out, neutral, centre + np.array([0.0, 0.06, 0.13]), 0.055, np.array([0, -0.012, 0.014]) * face.eye_squeeze)
-        _push(out, neutral, centre + np.array([-0.11 * side, 0.12, 0.15]), 0.06,
-              np.array([-0.018 * side, -0.022, 0.022]) * face.brow_bulge)
+        _push(
+            out,
+            neutral,
+            centre + np.array([0.03 * side, -0.17, 0.1]),
+            0.13,
+            np.array([0, 0.035, 0.03]) * max(face.nasolabial, face.eye_squeeze),
+        )
+        _push(
+            out, neutral, centre + np.array([0.0, -0.075, 0.12]), 0.055, np.array([0, 0.022, 0.016]) * face.eye_squeeze
+        )
+        _push(
+            out, neutral, centre + np.array([0.0, 0.06, 0.13]), 0.055, np.array([0, -0.012, 0.014]) * face.eye_squeeze
+        )
+        _push(
+            out,
+            neutral,
+            centre + np.array([-0.11 * side, 0.12, 0.15]),
+            0.06,
+            np.array([-0.018 * side, -0.022, 0.022]) * face.brow_bulge,
+        )
 
 
 def _push(out: Floats, neutral: Floats, centre: Floats, width: float, move: Floats) -> None:

@@ -12,7 +12,7 @@ from export.infant.expression import SHUT, Expression, apply_expression
 from export.infant.identity import Identity, make_identity
 from export.infant.mesh import Floats, InfantMesh, Ints, load_mesh
 from export.infant.pose import KEYPOINT_BONES, MOVING, Pose, breathe, folded_weights, skin, transforms
-from export.infant.render import Part
+from export.infant.render import Part, Uniform
 
 CENTRE = np.array([0.0, -3.0, 0.0], np.float32)
 CORNER_RIGHT, CORNER_LEFT = (-0.136, -0.281), (0.136, -0.281)
@@ -63,8 +63,14 @@ def canon() -> Canon:
     """Canonical coordinates (the average face, eyes shut, eye line near y = 0.09) and masks."""
     mesh = load_mesh()
     opened = mesh.blend(neutral_weights()) - CENTRE
-    shut = mesh.blend({f"{race}/eye-{side}-closure": SHUT / 3 for race in ("african", "asian", "caucasian")
-                       for side in ("left", "right")}, opened)
+    shut = mesh.blend(
+        {
+            f"{race}/eye-{side}-closure": SHUT / 3
+            for race in ("african", "asian", "caucasian")
+            for side in ("left", "right")
+        },
+        opened,
+    )
     quads = mesh.quads["body"]
     x, y, z = shut[:, 0], shut[:, 1], shut[:, 2]
     inner = _inner(opened[:BODY_VERTICES])
@@ -78,14 +84,19 @@ def canon() -> Canon:
     scalp[ears] = 0
     body_rows = np.arange(len(shut)) < BODY_VERTICES
     return Canon(
-        place=shut, front=front * (scalp < 0.5), scalp=scalp.astype(np.float32),
+        place=shut,
+        front=front * (scalp < 0.5),
+        scalp=scalp.astype(np.float32),
         inner=np.concatenate([inner, np.zeros(len(shut) - BODY_VERTICES, np.float32)]),
-        adjacency=adjacency, valence=(adjacency < len(quads)).sum(axis=1, keepdims=True).clip(1).astype(np.float32), quads=quads,
+        adjacency=adjacency,
+        quads=quads,
+        valence=(adjacency < len(quads)).sum(axis=1, keepdims=True).clip(1).astype(np.float32),
         cloth_quads=quads[(head_share[quads] < 0.6).all(axis=1)],
         cap_quads=quads[((y[quads] > -0.25) & (head_share[quads] > 0.9) & ~ears[quads]).all(axis=1)],
         patch=np.flatnonzero(oval & body_rows & (scalp < 0.6)).astype(np.int32),
         corners=(_nearest(opened, CORNER_RIGHT), _nearest(opened, CORNER_LEFT)),
-        crown=int(np.argmax(np.where(body_rows, y - 0.3 * np.abs(z), -9))))
+        crown=int(np.argmax(np.where(body_rows, y - 0.3 * np.abs(z), -9))),
+    )
 
 
 def _nearest(opened: Floats, place: tuple[float, float]) -> int:
@@ -147,8 +158,14 @@ def surface(vertices: Floats) -> tuple[Floats, Floats]:
 
 
 def _cross(a: Floats, b: Floats) -> Floats:
-    return np.stack([a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1], a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
-                     a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]], axis=1)
+    return np.stack(
+        [
+            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
+            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
+            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
+        ],
+        axis=1,
+    )
 
 
 @lru_cache(maxsize=24)
@@ -169,7 +186,7 @@ def neutral_shape(seed: int) -> Floats:
 
 def _on_limb(name: str, root: str) -> bool:
     legs = ("upperleg01", "lowerleg01", "foot")
-    stem = name.split(".")[0]
+    stem = name.partition(".")[0]
     return (stem in legs) == (root == "upperleg01")
 
 
@@ -223,7 +240,7 @@ def _along(mesh: InfantMesh, rest: Floats, chain: tuple[str, str, str]) -> Float
     return out
 
 
-def infant_parts(figure: Figure, outfit: str, cloth: dict[str, object], cap: dict[str, object] | None) -> list[Part]:
+def infant_parts(figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: dict[str, Uniform] | None) -> list[Part]:
     """The newborn as parts: object 1 is the bare face's skin, 2 clothes."""
     known, mesh = canon(), load_mesh()
     zeros = np.zeros(len(figure.vertices), np.float32)
@@ -233,12 +250,33 @@ def infant_parts(figure: Figure, outfit: str, cloth: dict[str, object], cap: dic
     body = Part(figure.vertices, figure.normals, known.place, extra, triangles(known.quads), shaders.SKIN, 2, 1)
     parts = [body, *_eyes(figure, mesh)]
     tongue = mesh.quads["helper-tongue"]
-    parts.append(Part(figure.vertices, figure.normals, known.place, np.stack([zeros] * 4, axis=1),
-                      triangles(tongue), shaders.TONGUE, 1, 1))
+    parts.append(
+        Part(
+            figure.vertices,
+            figure.normals,
+            known.place,
+            np.stack([zeros] * 4, axis=1),
+            triangles(tongue),
+            shaders.TONGUE,
+            1,
+            1,
+        )
+    )
     shell, shell_normals, cavity = _drape(figure, dress)
     extra = np.stack([zeros, zeros, dress, cavity], axis=1)
-    parts.append(Part(shell, shell_normals, known.place, extra, triangles(known.cloth_quads), shaders.CLOTH, 3, 2,
-                      {"layer": 1.0, **cloth}))  # type: ignore[dict-item]
+    parts.append(
+        Part(
+            shell,
+            shell_normals,
+            known.place,
+            extra,
+            triangles(known.cloth_quads),
+            shaders.CLOTH,
+            3,
+            2,
+            {"layer": 1.0, **cloth},
+        )
+    )
     if cap is not None:
         parts.append(_cap(figure, cap))
     return parts
@@ -258,22 +296,31 @@ def _drape(figure: Figure, dress: Floats) -> tuple[Floats, Floats, Floats]:
     return cloth, normals, cavity
 
 
-def _cap(figure: Figure, cap: dict[str, object]) -> Part:
+def _cap(figure: Figure, cap: dict[str, Uniform]) -> Part:
     known = canon()
     plane = np.array(cap["cap_plane"], np.float32)
     above = known.place @ plane[:3] - plane[3]
-    brim = 0.035 * np.exp(-((above - 0.05) / 0.05) ** 2)
+    brim = 0.035 * np.exp(-(((above - 0.05) / 0.05) ** 2))
     shell = figure.vertices + figure.normals * (0.03 + brim + 0.05 * np.clip(above, 0, 0.5))[:, None].astype(np.float32)
     zeros = np.zeros(len(shell), np.float32)
-    shade = 0.5 * np.exp(-((above - 0.12) / 0.02) ** 2).astype(np.float32)
+    shade = 0.5 * np.exp(-(((above - 0.12) / 0.02) ** 2)).astype(np.float32)
     extra = np.stack([zeros, zeros, zeros + 1, shade], axis=1)
-    return Part(shell.astype(np.float32), figure.normals, known.place, extra, triangles(known.cap_quads), shaders.CLOTH,
-                3, 3, {"layer": 2.0, **cap})  # type: ignore[dict-item]
+    return Part(
+        shell.astype(np.float32),
+        figure.normals,
+        known.place,
+        extra,
+        triangles(known.cap_quads),
+        shaders.CLOTH,
+        3,
+        3,
+        {"layer": 2.0, **cap},
+    )
 
 
 def _eyes(figure: Figure, mesh: InfantMesh) -> list[Part]:
     parts = []
-    for side, group in (("L", "helper-l-eye"), ("R", "helper-r-eye")):
+    for group in ("helper-l-eye", "helper-r-eye"):
         quads = mesh.quads[group]
         rows = np.unique(quads)
         centre = figure.vertices[rows].mean(axis=0)
@@ -285,6 +332,11 @@ def _eyes(figure: Figure, mesh: InfantMesh) -> list[Part]:
         aim = figure.head_turn @ np.array([np.sin(across), np.sin(up), np.cos(across)], np.float32)
         shade = 0.55 + 0.45 * np.clip(0.6 - (normal @ figure.head_turn[:, 1]), 0, 1)
         extra = np.stack([shade * 0, shade * 0, shade * 0, shade], axis=1).astype(np.float32)
-        parts.append(Part(place, normal, canon().place[rows], extra, triangles(local.astype(np.int32)), shaders.EYE, 1, 1,
-                          {"eye_centre": tuple(map(float, centre)), "gaze": tuple(map(float, aim / np.linalg.norm(aim)))}))
+        aimed: dict[str, Uniform] = {
+            "eye_centre": tuple(map(float, centre)),
+            "gaze": tuple(map(float, aim / np.linalg.norm(aim))),
+        }
+        parts.append(
+            Part(place, normal, canon().place[rows], extra, triangles(local.astype(np.int32)), shaders.EYE, 1, 1, aimed)
+        )
     return parts

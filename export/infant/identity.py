@@ -11,22 +11,60 @@ from export.infant.mesh import Floats, load_mesh
 
 ETHNICITIES = ("african", "asian", "caucasian")
 SHAPE_TARGETS: dict[str, float] = {
-    "head-round": 0.25, "head-oval": 0.2, "head-square": 0.12, "head-fat-incr": 0.12, "head-triangular": 0.12,
-    "head-invertedtriangular": 0.12, "head-back-scale-depth-incr": 0.3, "head-scale-vert-incr": 0.12,
-    "head-scale-vert-decr": 0.12, "head-scale-horiz-incr": 0.12, "head-scale-horiz-decr": 0.10,
-    "forehead-temple-incr": 0.2, "forehead-nubian-incr": 0.2, "forehead-trans-forward": 0.15,
-    "forehead-scale-vert-incr": 0.2, "chin-prominent-decr": 0.25, "chin-width-incr": 0.15, "chin-bones-decr": 0.2,
-    "chin-height-decr": 0.2, "neck-double-incr": 0.25, "nose-scale-horiz-incr": 0.25, "nose-scale-vert-decr": 0.2,
-    "nose-curve-concave": 0.3, "nose-point-up": 0.2, "nose-flaring-incr": 0.2, "nose-volume-incr": 0.2,
-    "nose-greek-decr": 0.2, "mouth-scale-horiz-decr": 0.15, "mouth-scale-horiz-incr": 0.12,
-    "mouth-upperlip-volume-incr": 0.3, "mouth-lowerlip-volume-incr": 0.3, "mouth-cupidsbow-incr": 0.3,
-    "mouth-philtrum-volume-incr": 0.3, "mouth-trans-up": 0.1, "mouth-trans-down": 0.1,
+    "head-round": 0.25,
+    "head-oval": 0.2,
+    "head-square": 0.12,
+    "head-fat-incr": 0.12,
+    "head-triangular": 0.12,
+    "head-invertedtriangular": 0.12,
+    "head-back-scale-depth-incr": 0.3,
+    "head-scale-vert-incr": 0.12,
+    "head-scale-vert-decr": 0.12,
+    "head-scale-horiz-incr": 0.12,
+    "head-scale-horiz-decr": 0.10,
+    "forehead-temple-incr": 0.2,
+    "forehead-nubian-incr": 0.2,
+    "forehead-trans-forward": 0.15,
+    "forehead-scale-vert-incr": 0.2,
+    "chin-prominent-decr": 0.25,
+    "chin-width-incr": 0.15,
+    "chin-bones-decr": 0.2,
+    "chin-height-decr": 0.2,
+    "neck-double-incr": 0.25,
+    "nose-scale-horiz-incr": 0.25,
+    "nose-scale-vert-decr": 0.2,
+    "nose-curve-concave": 0.3,
+    "nose-point-up": 0.2,
+    "nose-flaring-incr": 0.2,
+    "nose-volume-incr": 0.2,
+    "nose-greek-decr": 0.2,
+    "mouth-scale-horiz-decr": 0.15,
+    "mouth-scale-horiz-incr": 0.12,
+    "mouth-upperlip-volume-incr": 0.3,
+    "mouth-lowerlip-volume-incr": 0.3,
+    "mouth-cupidsbow-incr": 0.3,
+    "mouth-philtrum-volume-incr": 0.3,
+    "mouth-trans-up": 0.1,
+    "mouth-trans-down": 0.1,
 }
 PAIRED_TARGETS: dict[str, float] = {
-    "cheek-volume-incr": 0.25, "cheek-bones-incr": 0.15, "cheek-trans-down": 0.2, "eye-bag-incr": 0.3,
-    "eye-eyefold-down": 0.3, "eye-eyefold-convex": 0.3, "eye-scale-incr": 0.12, "eye-scale-decr": 0.12,
-    "eye-trans-out": 0.12, "eye-trans-in": 0.10, "eye-trans-down": 0.10, "eye-corner2-up": 0.2, "eye-corner2-down": 0.2,
-    "ear-scale-decr": 0.25, "ear-wing-decr": 0.3, "ear-shape-round": 0.3, "ear-trans-down": 0.15,
+    "cheek-volume-incr": 0.25,
+    "cheek-bones-incr": 0.15,
+    "cheek-trans-down": 0.2,
+    "eye-bag-incr": 0.3,
+    "eye-eyefold-down": 0.3,
+    "eye-eyefold-convex": 0.3,
+    "eye-scale-incr": 0.12,
+    "eye-scale-decr": 0.12,
+    "eye-trans-out": 0.12,
+    "eye-trans-in": 0.10,
+    "eye-trans-down": 0.10,
+    "eye-corner2-up": 0.2,
+    "eye-corner2-down": 0.2,
+    "ear-scale-decr": 0.25,
+    "ear-wing-decr": 0.3,
+    "ear-shape-round": 0.3,
+    "ear-trans-down": 0.15,
 }
 
 
@@ -74,12 +112,24 @@ def make_identity(seed: int) -> Identity:
     slate, brown = np.array([0.045, 0.055, 0.070]), np.array([0.050, 0.026, 0.014])
     iris = (slate + (brown - slate) * np.clip(melanin * 1.6 + rng.normal(0, 0.2), 0, 1)) * rng.uniform(0.5, 1.5)
     return Identity(
-        seed=seed, ethnicity=ethnicity, targets=_shape(rng, ethnicity), melanin=melanin, tone=tone, blood=blood, lip=lip,
-        hair=_triple(hair), hair_amount=float(rng.choice([0.15, 0.45, 0.75, 1.0])), iris=_triple(iris),
-        brow_amount=float(rng.uniform(0.15, 0.75)), mottle=float(rng.uniform(0.1, 0.8)),
-        blotch=float(rng.choice([0.0, 0.0, 0.3, 0.6])), pale=float(rng.choice([0.0, 0.0, 0.5, 1.0])),
-        limb_scale=float(rng.uniform(0.80, 0.92)), head_scale=float(rng.uniform(1.02, 1.12)),
-        jitter=_triple(rng.uniform(0, 1, 3)))
+        seed=seed,
+        ethnicity=ethnicity,
+        targets=_shape(rng, ethnicity),
+        melanin=melanin,
+        tone=tone,
+        blood=blood,
+        lip=lip,
+        hair=_triple(hair),
+        hair_amount=float(rng.choice([0.15, 0.45, 0.75, 1.0])),
+        iris=_triple(iris),
+        brow_amount=float(rng.uniform(0.15, 0.75)),
+        mottle=float(rng.uniform(0.1, 0.8)),
+        blotch=float(rng.choice([0.0, 0.0, 0.3, 0.6])),
+        pale=float(rng.choice([0.0, 0.0, 0.5, 1.0])),
+        limb_scale=float(rng.uniform(0.80, 0.92)),
+        head_scale=float(rng.uniform(1.02, 1.12)),
+        jitter=_triple(rng.uniform(0, 1, 3)),
+    )
 
 
 def _skin(rng: np.random.Generator, melanin: float) -> tuple[tuple[float, float, float], ...]:
@@ -112,8 +162,7 @@ def _shape(rng: np.random.Generator, ethnicity: dict[str, float]) -> dict[str, f
         both = limit * rng.beta(1.2, 1.6) * 1.3
         for hand in "lr":
             out[f"{hand}-{name}"] = float(both * rng.uniform(0.85, 1.15))
-    out = {name: weight for name, weight in out.items() if name in available}
-    return out
+    return {name: weight for name, weight in out.items() if name in available}
 
 
 def _triple(values: Floats | np.ndarray) -> tuple[float, float, float]:

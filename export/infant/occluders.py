@@ -11,7 +11,14 @@ from export.infant.render import Part, Uniform
 from export.infant.scene import cloth, triple, unit
 
 DEVICE_KIND = (shaders.DEVICE, 4, props.OTHER)
-PLASTICS = ((0.75, 0.80, 0.82), (0.62, 0.70, 0.60), (0.55, 0.68, 0.85), (0.85, 0.85, 0.85), (0.80, 0.72, 0.50), (0.20, 0.55, 0.60))
+PLASTICS = (
+    (0.75, 0.80, 0.82),
+    (0.62, 0.70, 0.60),
+    (0.55, 0.68, 0.85),
+    (0.85, 0.85, 0.85),
+    (0.80, 0.72, 0.50),
+    (0.20, 0.55, 0.60),
+)
 NAMES = ("cannula", "feeding", "cpap", "dummy", "carer", "edge", "patch")
 SHARES = (0.24, 0.22, 0.12, 0.12, 0.14, 0.10, 0.06)
 
@@ -22,8 +29,9 @@ def plastic(rng: np.random.Generator, infrared: bool) -> dict[str, Uniform]:
     return {"cloth_a": triple(colour * rng.uniform(0.8, 1.05))}
 
 
-def add_occluder(rng: np.random.Generator, figure: Figure, infrared: bool, toward: Floats,
-                 name: str | None = None) -> tuple[list[Part], dict[str, Uniform]]:
+def add_occluder(
+    rng: np.random.Generator, figure: Figure, infrared: bool, toward: Floats, name: str | None = None
+) -> tuple[list[Part], dict[str, Uniform]]:
     """Parts and skin uniforms of one random (or named) occluder; `toward` points from the face to the camera."""
     name = name or str(rng.choice(NAMES, p=SHARES))
     return MAKERS[name](rng, figure, infrared, toward)
@@ -34,8 +42,10 @@ Made = tuple[list[Part], dict[str, Uniform]]
 
 def _tape(rng: np.random.Generator, side: float, place: tuple[float, float], wide: float) -> dict[str, Uniform]:
     beige = rng.random() < 0.4
-    return {"tape_a": (side * place[0], place[1], wide, float(rng.normal(0, 0.3))),
-            "tape_colour": (0.70, 0.55, 0.42) if beige else (0.86, 0.86, 0.84)}
+    return {
+        "tape_a": (side * place[0], place[1], wide, float(rng.normal(0, 0.3))),
+        "tape_colour": (0.70, 0.55, 0.42) if beige else (0.86, 0.86, 0.84),
+    }
 
 
 def _face_path(figure: Figure, places: list[tuple[float, float]], lift: float) -> Floats:
@@ -45,12 +55,23 @@ def _face_path(figure: Figure, places: list[tuple[float, float]], lift: float) -
 def _cannula(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -> Made:
     radius, look = float(rng.uniform(0.014, 0.024)), plastic(rng, infrared)
     drop = float(rng.uniform(-0.02, 0.02))
-    path = [(0.46, 0.02), (0.40, -0.07 + drop), (0.29, -0.13 + drop), (0.16, -0.165), (0.06, -0.165), (0.0, -0.165),
-            (-0.06, -0.165), (-0.16, -0.165), (-0.29, -0.13 + drop), (-0.40, -0.07 + drop), (-0.46, 0.02)]
-    parts = [props.tube(_face_path(figure, path, radius), radius, DEVICE_KIND, look)]
+    path = [
+        (0.46, 0.02),
+        (0.40, -0.07 + drop),
+        (0.29, -0.13 + drop),
+        (0.16, -0.165),
+        (0.06, -0.165),
+        (0.0, -0.165),
+        (-0.06, -0.165),
+        (-0.16, -0.165),
+        (-0.29, -0.13 + drop),
+        (-0.40, -0.07 + drop),
+        (-0.46, 0.02),
+    ]
+    parts = [props.tube(_face_path(figure, path, radius), radius, (DEVICE_KIND, look))]
     for side in (-1.0, 1.0):
         prong = props.on_face(figure, [(side * 0.035, -0.165), (side * 0.04, -0.125)], 0.02)
-        parts.append(props.tube(prong, radius * 0.8, DEVICE_KIND, look))
+        parts.append(props.tube(prong, radius * 0.8, (DEVICE_KIND, look)))
     where = (float(rng.uniform(0.26, 0.34)), -0.12 + drop)
     wide = float(rng.uniform(0.06, 0.11)) if rng.random() < 0.75 else 0.0
     tape = _tape(rng, 1.0, where, wide)
@@ -63,8 +84,8 @@ def _feeding(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats
     start = (0.045, -0.13) if rng.random() < 0.65 else (0.10, -0.28)
     path = [(side * x, y) for x, y in (start, (0.15, -0.15), (0.25, -0.14), (0.36, -0.10), (0.46, -0.04))]
     on = _face_path(figure, path, radius)
-    end = on[-1] + np.cumsum(rng.normal(0, 0.25, (3, 3)) + [side * 0.35, 0.1, -0.15], axis=0)
-    parts = [props.tube(props.smooth_path(np.vstack([on[::4], end])), radius, DEVICE_KIND, plastic(rng, infrared))]
+    end = on[-1] + np.cumsum([*rng.normal(0, 0.25, (3, 3)), side * 0.35, 0.1, -0.15], axis=0)
+    parts = [props.tube(props.smooth_path(np.vstack([on[::4], end])), radius, (DEVICE_KIND, plastic(rng, infrared)))]
     return parts, _tape(rng, side, (float(rng.uniform(0.22, 0.33)), -0.13), float(rng.uniform(0.07, 0.13)))
 
 
@@ -73,14 +94,18 @@ def _cpap(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -
     nose = props.on_face(figure, [(0.0, -0.15)], 0.09)[0]
     turn = figure.head_turn
     radii = np.array([0.16, 0.085, 0.10]) * rng.uniform(0.85, 1.2)
-    parts = [props.blob(nose, radii, turn, 0.6, DEVICE_KIND, look)]
+    parts = [props.blob(nose, radii, turn, 0.6, (DEVICE_KIND, look))]
     for side in (-1.0, 1.0):
-        strap = props.on_face(figure, [(side * x, y) for x, y in ((0.14, -0.14), (0.24, -0.12), (0.35, -0.08), (0.47, 0.0))], 0.012)
-        parts.append(props.tube(props.smooth_path(strap), 0.035, DEVICE_KIND, band))
+        strap = props.on_face(
+            figure, [(side * x, y) for x, y in ((0.14, -0.14), (0.24, -0.12), (0.35, -0.08), (0.47, 0.0))], 0.012
+        )
+        parts.append(props.tube(props.smooth_path(strap), 0.035, (DEVICE_KIND, band)))
     if rng.random() < 0.7:
         hose = nose + np.array([[0, 0, 0], [0, 0.35, 0.22], [0, 0.8, 0.18], [0, 1.3, -0.1]]) @ turn.T
-        for shift in (-0.07, 0.07):
-            parts.append(props.tube(props.smooth_path(hose + shift * turn[:, 0]), 0.055, DEVICE_KIND, look))
+        parts += [
+            props.tube(props.smooth_path(hose + shift * turn[:, 0]), 0.055, (DEVICE_KIND, look))
+            for shift in (-0.07, 0.07)
+        ]
     return parts, {}
 
 
@@ -88,10 +113,10 @@ def _dummy(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) 
     look = cloth(rng, infrared, 0.9)
     mouth = props.on_face(figure, [(0.0, -0.29)], 0.05)[0]
     turn, size = figure.head_turn, float(rng.uniform(0.15, 0.20))
-    parts = [props.blob(mouth, np.array([size, size * 0.78, 0.03]), turn, 0.9, DEVICE_KIND, look)]
+    parts = [props.blob(mouth, np.array([size, size * 0.78, 0.03]), turn, 0.9, (DEVICE_KIND, look))]
     angles = np.linspace(0, 2 * np.pi, 20)
     ring = np.stack([0.09 * np.cos(angles), 0.09 * np.sin(angles) - 0.05, np.full(20, 0.06)], axis=1) @ turn.T + mouth
-    parts.append(props.tube(ring, 0.015, DEVICE_KIND, cloth(rng, infrared, 1.0)))
+    parts.append(props.tube(ring, 0.015, (DEVICE_KIND, cloth(rng, infrared, 1.0))))
     return parts, {}
 
 
@@ -108,7 +133,11 @@ def carer(rng: np.random.Generator, face: Floats, infrared: bool, toward: Floats
     aside -= (aside @ toward) * toward
     at = face + unit(toward) * rng.uniform(0.35, 0.6) + unit(aside) * rng.uniform(0.15, 0.75)
     reach = unit(aside + 0.7 * toward + np.array([0, 0, 0.4]))
-    look: dict[str, Uniform] = {"cloth_a": triple(colour), "cloth_b": triple(colour * 0.9), "pattern": (0.0, 1.0, 0.0, 0.0)}
+    look: dict[str, Uniform] = {
+        "cloth_a": triple(colour),
+        "cloth_b": triple(colour * 0.9),
+        "pattern": (0.0, 1.0, 0.0, 0.0),
+    }
     return props.carer_hand(rng, at.astype(np.float32), reach, look)
 
 
@@ -117,18 +146,31 @@ def _edge(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -
     turn = figure.head_turn
     centre = figure.vertices[canon().patch].mean(axis=0)
     low = rng.random() < 0.7
-    at = np.array([rng.normal(0, 0.08), rng.uniform(-0.62, -0.42), 0.18]) if low else \
-        np.array([rng.choice([-1, 1]) * rng.uniform(0.42, 0.6), rng.normal(0, 0.1), 0.1])
+    at = (
+        np.array([rng.normal(0, 0.08), rng.uniform(-0.62, -0.42), 0.18])
+        if low
+        else np.array([rng.choice([-1, 1]) * rng.uniform(0.42, 0.6), rng.normal(0, 0.1), 0.1])
+    )
     radii = np.array([0.65, 0.20, 0.22]) if low else np.array([0.2, 0.6, 0.22])
-    part = props.blob(centre + turn @ at, radii, turn, 0.8, (shaders.CLOTH, 3, props.OTHER), cloth(rng, infrared))
+    part = props.blob(centre + turn @ at, radii, turn, 0.8, ((shaders.CLOTH, 3, props.OTHER), cloth(rng, infrared)))
     return [part], {}
 
 
 def _patch(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -> Made:
     """An eye shield of phototherapy across both eyes."""
     del infrared, figure
-    return [], {"tape_a": (0.0, 0.07, float(rng.uniform(0.36, 0.42)), 0.0), "tape_colour": (0.80, 0.80, 0.82)} if \
-        rng.random() < 0.5 else {**_tape(rng, float(rng.choice([-1, 1])), (0.2, 0.26), 0.08)}
+    return [], {
+        "tape_a": (0.0, 0.07, float(rng.uniform(0.36, 0.42)), 0.0),
+        "tape_colour": (0.80, 0.80, 0.82),
+    } if rng.random() < 0.5 else {**_tape(rng, float(rng.choice([-1, 1])), (0.2, 0.26), 0.08)}
 
 
-MAKERS = {"cannula": _cannula, "feeding": _feeding, "cpap": _cpap, "dummy": _dummy, "carer": _carer, "edge": _edge, "patch": _patch}
+MAKERS = {
+    "cannula": _cannula,
+    "feeding": _feeding,
+    "cpap": _cpap,
+    "dummy": _dummy,
+    "carer": _carer,
+    "edge": _edge,
+    "patch": _patch,
+}

@@ -9,12 +9,48 @@ import numpy as np
 
 from export.infant.mesh import Floats, InfantMesh, load_mesh
 
-MOVING = ("root", "spine03", "spine01", "neck01", "head",
-          *(f"{bone}.{side}" for side in "LR" for bone in
-            ("upperarm01", "lowerarm01", "wrist", "upperleg01", "lowerleg01", "foot", "finger2-1", "finger3-1",
-             "finger4-1", "finger5-1", "finger2-2", "finger3-2", "finger4-2", "finger5-2", "finger1-2")))
-KEYPOINT_BONES = ("upperarm01.L", "upperarm01.R", "lowerarm01.L", "lowerarm01.R", "wrist.L", "wrist.R",
-                  "upperleg01.L", "upperleg01.R", "lowerleg01.L", "lowerleg01.R", "foot.L", "foot.R")
+MOVING = (
+    "root",
+    "spine03",
+    "spine01",
+    "neck01",
+    "head",
+    *(
+        f"{bone}.{side}"
+        for side in "LR"
+        for bone in (
+            "upperarm01",
+            "lowerarm01",
+            "wrist",
+            "upperleg01",
+            "lowerleg01",
+            "foot",
+            "finger2-1",
+            "finger3-1",
+            "finger4-1",
+            "finger5-1",
+            "finger2-2",
+            "finger3-2",
+            "finger4-2",
+            "finger5-2",
+            "finger1-2",
+        )
+    ),
+)
+KEYPOINT_BONES = (
+    "upperarm01.L",
+    "upperarm01.R",
+    "lowerarm01.L",
+    "lowerarm01.R",
+    "wrist.L",
+    "wrist.R",
+    "upperleg01.L",
+    "upperleg01.R",
+    "lowerleg01.L",
+    "lowerleg01.R",
+    "foot.L",
+    "foot.R",
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +66,7 @@ def folded_weights() -> Floats:
     """(V, moving bones) skin weights, each bone's weight given to its nearest moving ancestor."""
     mesh = load_mesh()
     out = np.zeros((len(mesh.base), len(MOVING)), np.float32)
-    for index, name in enumerate(mesh.bones):
+    for index in range(len(mesh.bones)):
         at = index
         while mesh.bones[at] not in MOVING:
             at = mesh.parents[at]
@@ -53,7 +89,7 @@ def rotation(vector_deg: tuple[float, float, float] | Floats) -> Floats:
 def transforms(mesh: InfantMesh, vertices: Floats, pose: Pose) -> Floats:
     """Per moving bone the 4x4 that carries rest to posed positions, (bones, 4, 4)."""
     out: dict[str, Floats] = {}
-    for name in sorted(MOVING, key=lambda bone: mesh.bones.index(bone)):
+    for name in sorted(MOVING, key=mesh.bones.index):
         at = mesh.parents[mesh.bones.index(name)]
         while at >= 0 and mesh.bones[at] not in out:
             at = mesh.parents[at]
@@ -96,7 +132,11 @@ def sample_pose(rng: np.random.Generator, head_yaw_deg: float, head_pitch_deg: f
         turns[f"lowerarm01.{side}"] = (-bend * 0.8, -sign * bend * 0.35, sign * bend * 0.35)
         turns[f"wrist.{side}"] = tuple(float(v) for v in rng.normal(0, 12, 3))  # type: ignore[assignment]
         open_deg = float(rng.uniform(25, 75))
-        turns[f"upperleg01.{side}"] = (-float(rng.uniform(30, 95)), sign * float(rng.uniform(-10, 25)), sign * open_deg * 0.6)
+        turns[f"upperleg01.{side}"] = (
+            -float(rng.uniform(30, 95)),
+            sign * float(rng.uniform(-10, 25)),
+            sign * open_deg * 0.6,
+        )
         turns[f"lowerleg01.{side}"] = (float(rng.uniform(30, 110)), 0.0, 0.0)
         turns[f"foot.{side}"] = (float(rng.normal(0, 12)), 0.0, float(rng.normal(0, 10)))
         curl = float(rng.uniform(15, 75))

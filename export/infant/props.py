@@ -10,10 +10,12 @@ import numpy as np
 from export.infant import shaders
 from export.infant.figure import CENTRE, Figure, canon, neutral_weights, surface, triangles
 from export.infant.mesh import Floats, Ints, load_mesh
+from export.infant.paint import catmull_rom
 from export.infant.pose import MOVING, Pose, folded_weights, rotation, skin, transforms
 from export.infant.render import Part, Uniform
 
 BLANKET, OTHER, HAND = 4, 5, 6
+Look = tuple[tuple[int, int, int], dict[str, Uniform]]  # (material, label, object) and the material's uniforms
 GRID = 72
 
 
@@ -31,12 +33,29 @@ def _grid_normals(place: Floats) -> Floats:
     return out
 
 
-def _part(place: Floats, normal: Floats, canon_at: Floats, shade: Floats, index: Ints, kind: tuple[int, int, int],
-          uniforms: dict[str, Uniform]) -> Part:
+def _part(
+    place: Floats,
+    normal: Floats,
+    canon_at: Floats,
+    shade: Floats,
+    index: Ints,
+    *,
+    kind: tuple[int, int, int],
+    uniforms: dict[str, Uniform],
+) -> Part:
     extra = np.zeros((len(place), 4), np.float32)
     extra[:, 3] = shade
-    return Part(place.astype(np.float32), normal.astype(np.float32), canon_at.astype(np.float32), extra, index,
-                kind[0], kind[1], kind[2], uniforms)
+    return Part(
+        place.astype(np.float32),
+        normal.astype(np.float32),
+        canon_at.astype(np.float32),
+        extra,
+        index,
+        kind[0],
+        kind[1],
+        kind[2],
+        uniforms,
+    )
 
 
 def height_map(vertices: Floats, centre: Floats, half: float, bottom: float) -> Floats:
@@ -64,18 +83,27 @@ def mattress(figure: Figure | None, level: float, uniforms: dict[str, Uniform], 
         shade = np.clip(cv2.GaussianBlur(shade, (0, 0), 1.3) * 1.0, 0, 0.85)
     normal = np.broadcast_to(np.array([0, 0, 1], np.float32), place.shape)
     flat = place.reshape(-1, 3)
-    return _part(flat, normal.reshape(-1, 3), flat, shade.ravel(), _grid_index(count, count), (shaders.GROUND, 0, 0), uniforms)
+    return _part(
+        flat,
+        normal.reshape(-1, 3),
+        flat,
+        shade.ravel(),
+        _grid_index(count, count),
+        kind=(shaders.GROUND, 0, 0),
+        uniforms=uniforms,
+    )
 
 
-def blanket(rng: np.random.Generator, figure: Figure, level: float, top: float, narrow: float,
-            uniforms: dict[str, Uniform]) -> Part:
+def blanket(
+    rng: np.random.Generator, figure: Figure, level: float, top: float, *, narrow: float, uniforms: dict[str, Uniform]
+) -> Part:
     """A cloth draped over the body from y = `top` down; `narrow` is its half width in decimetres."""
     half = 4.2
     centre = np.array([0.0, top - half, 0.0], np.float32)
     body = figure.vertices[:13380]
     head = folded_weights()[:13380, MOVING.index("head")] > 0.3
     height = height_map(body[~head], centre, half, level)
-    height = cv2.dilate(height, np.ones((3, 3), np.uint8))
+    height = cv2.dilate(height, np.ones((3, 3), np.uint8)).astype(np.float32)
     soft = cv2.GaussianBlur(height, (0, 0), 1.6)
     height = np.maximum(soft, cv2.GaussianBlur(height, (0, 0), 0.8)) + 0.07
     noise = cv2.resize(rng.random((9, 9)).astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_CUBIC)
@@ -83,13 +111,12 @@ def blanket(rng: np.random.Generator, figure: Figure, level: float, top: float, 
     height += 0.12 * noise + 0.05 * fine
     line = np.linspace(-half, half, GRID, dtype=np.float32)
     place = np.zeros((GRID, GRID, 3), np.float32)
-    squeeze = narrow / half
     place[..., 0] = centre[0] + line[None, :]
     place[..., 1] = centre[1] + line[:, None] + 0.25 * (noise - 0.5) * (line[:, None] > half * 0.8)
     place[..., 2] = height
     keep = np.abs(line) <= narrow
     place, height = place[:, keep], height[:, keep]
-    hem = np.exp(-((half - line[:, None]) / 0.10) ** 2) * 0.05
+    hem = np.exp(-(((half - line[:, None]) / 0.10) ** 2)) * 0.05
     place[..., 2] += hem
     wrinkle = np.clip(cv2.GaussianBlur(place[..., 2], (0, 0), 2.0) - place[..., 2], 0, 0.12) * 4
     normal = _grid_normals(place)
@@ -97,12 +124,18 @@ def blanket(rng: np.random.Generator, figure: Figure, level: float, top: float, 
     skirt = place.reshape(-1, 3)
     uv = skirt.copy()
     uv[:, 2] = 0
-    del squeeze
-    return _part(skirt, normal.reshape(-1, 3), uv, wrinkle.ravel(), _grid_index(rows, columns),
-                 (shaders.CLOTH, 3, BLANKET), uniforms)
+    return _part(
+        skirt,
+        normal.reshape(-1, 3),
+        uv,
+        wrinkle.ravel(),
+        _grid_index(rows, columns),
+        kind=(shaders.CLOTH, 3, BLANKET),
+        uniforms=uniforms,
+    )
 
 
-def tube(path: Floats, radius: float, kind: tuple[int, int, int], uniforms: dict[str, Uniform], sides: int = 10) -> Part:
+def tube(path: Floats, radius: float, look: Look, sides: int = 10) -> Part:
     """A round tube along a (N, 3) path, N >= 2, with rounded ends."""
     steps = np.diff(path, axis=0)
     along = np.vstack([steps[:1], 0.5 * (steps[1:] + steps[:-1]), steps[-1:]])
@@ -119,12 +152,18 @@ def tube(path: Floats, radius: float, kind: tuple[int, int, int], uniforms: dict
     normal = np.cos(angle)[None, :, None] * first[:, None] + np.sin(angle)[None, :, None] * second[:, None]
     place = path[:, None] + radii[:, None, None] * normal
     flat = place.reshape(-1, 3)
-    return _part(flat, normal.reshape(-1, 3), flat, np.zeros(len(flat), np.float32), _grid_index(len(path), sides + 1),
-                 kind, uniforms)
+    return _part(
+        flat,
+        normal.reshape(-1, 3),
+        flat,
+        np.zeros(len(flat), np.float32),
+        _grid_index(len(path), sides + 1),
+        kind=look[0],
+        uniforms=look[1],
+    )
 
 
-def blob(centre: Floats, radii: Floats, turn: Floats, power: float, kind: tuple[int, int, int],
-         uniforms: dict[str, Uniform]) -> Part:
+def blob(centre: Floats, radii: Floats, turn: Floats, power: float, look: Look) -> Part:
     """A superellipsoid: power 1 is an ellipsoid, small powers tend to a box."""
     u, v = np.meshgrid(np.linspace(-np.pi, np.pi, 29), np.linspace(-np.pi / 2, np.pi / 2, 17))
 
@@ -132,20 +171,38 @@ def blob(centre: Floats, radii: Floats, turn: Floats, power: float, kind: tuple[
         out: Floats = np.sign(value) * np.abs(value) ** exponent
         return out
 
-    shape = np.stack([bend(np.cos(v), power) * bend(np.cos(u), power), bend(np.cos(v), power) * bend(np.sin(u), power),
-                      bend(np.sin(v), power)], axis=-1).reshape(-1, 3)
-    slope = np.stack([bend(np.cos(v), 2 - power) * bend(np.cos(u), 2 - power),
-                      bend(np.cos(v), 2 - power) * bend(np.sin(u), 2 - power), bend(np.sin(v), 2 - power)], axis=-1)
+    shape = np.stack(
+        [
+            bend(np.cos(v), power) * bend(np.cos(u), power),
+            bend(np.cos(v), power) * bend(np.sin(u), power),
+            bend(np.sin(v), power),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    slope = np.stack(
+        [
+            bend(np.cos(v), 2 - power) * bend(np.cos(u), 2 - power),
+            bend(np.cos(v), 2 - power) * bend(np.sin(u), 2 - power),
+            bend(np.sin(v), 2 - power),
+        ],
+        axis=-1,
+    )
     normal = slope.reshape(-1, 3) / radii @ turn.T
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     place = (shape * radii) @ turn.T + centre
-    return _part(place, normal, shape * radii, np.zeros(len(place), np.float32), _grid_index(17, 29), kind, uniforms)
+    return _part(
+        place,
+        normal,
+        shape * radii,
+        np.zeros(len(place), np.float32),
+        _grid_index(17, 29),
+        kind=look[0],
+        uniforms=look[1],
+    )
 
 
 def smooth_path(points: Floats, steps: int = 6) -> Floats:
     """Catmull-Rom through (N, 3) points."""
-    from export.infant.paint import catmull_rom
-
     return catmull_rom(points.astype(np.float64), steps).astype(np.float32)
 
 
@@ -167,8 +224,11 @@ def _hand_rest() -> tuple[Floats, Floats, Ints]:
     """Vertices, canonical places and quads of the right hand and forearm of the (adult-sized) base mesh."""
     mesh = load_mesh()
     weights = folded_weights()
-    rows = [i for i, name in enumerate(MOVING) if name.endswith(".L") and name.split("0")[0].split("-")[0] not in
-            ("upperleg", "foot", "lowerleg")]
+    rows = [
+        i
+        for i, name in enumerate(MOVING)
+        if name.endswith(".L") and name.split("0")[0].split("-")[0] not in ("upperleg", "foot", "lowerleg")
+    ]
     member = weights[:, rows].sum(axis=1) > 0.35
     quads = mesh.quads["body"]
     return mesh.base, canon().place, quads[member[quads].all(axis=1)]
@@ -192,8 +252,15 @@ def carer_hand(rng: np.random.Generator, at: Floats, reach: Floats, uniforms: di
     scale = float(rng.uniform(0.85, 1.1)) * 0.9
     middle = 0.35 * wrist + 0.65 * palm
     place = (posed - middle) @ turn.T * scale + at
-    part = _part(place, normals @ turn.T, posed - middle, cavity, triangles(quads), (shaders.CARER, 5, HAND), uniforms)
-    return part
+    return _part(
+        place,
+        normals @ turn.T,
+        posed - middle,
+        cavity,
+        triangles(quads),
+        kind=(shaders.CARER, 5, HAND),
+        uniforms=uniforms,
+    )
 
 
 def _align(a: Floats, b: Floats) -> Floats:
@@ -205,5 +272,19 @@ def _align(a: Floats, b: Floats) -> Floats:
     return rotation(axis / sine * np.degrees(np.arctan2(sine, cosine)))
 
 
-__all__ = ["BLANKET", "CENTRE", "GRID", "HAND", "OTHER", "blanket", "blob", "carer_hand", "height_map", "mattress",
-           "neutral_weights", "on_face", "smooth_path", "tube"]
+__all__ = [
+    "BLANKET",
+    "CENTRE",
+    "GRID",
+    "HAND",
+    "OTHER",
+    "blanket",
+    "blob",
+    "carer_hand",
+    "height_map",
+    "mattress",
+    "neutral_weights",
+    "on_face",
+    "smooth_path",
+    "tube",
+]

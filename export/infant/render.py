@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import moderngl
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from export.infant import shaders
 from export.infant.mesh import Floats, Ints
+from export.infant.paint import textures
 
 Uniform = float | int | tuple[float, ...]
 SHADOW_PX = 512
+EGL: dict[str, Any] = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
 
 
 @dataclass(frozen=True)
@@ -90,18 +93,25 @@ class Renderer:
 
     def __init__(self, size: tuple[int, int], textures: dict[str, NDArray[np.float32]]) -> None:
         self.size = size
-        self.gl = moderngl.create_context(standalone=True, backend="egl", libgl="libGL.so.1", libegl="libEGL.so.1")
+        self.gl = moderngl.create_context(standalone=True, **EGL)
         self.programs = {
             (name, material): self.gl.program(
-                vertex_shader=shaders.VERTEX, fragment_shader=source.replace("MATERIAL", str(material)))
-            for name, source in shaders.FRAGMENTS.items() for material in shaders.MATERIALS}
+                vertex_shader=shaders.vertex(), fragment_shader=shaders.fragment(name, material)
+            )
+            for name in shaders.PASSES
+            for material in shaders.MATERIALS
+        }
+        self.uniforms = {key: _uniforms(program) for key, program in self.programs.items()}
         depth = self.gl.depth_renderbuffer(size)
         self.plain = self.gl.framebuffer([self.gl.renderbuffer(size, 4, dtype="f4")], depth)
         self.ids = self.gl.framebuffer([self.gl.renderbuffer(size, 4, dtype="f4")], depth)
         self.shadow_map = self.gl.depth_texture((SHADOW_PX, SHADOW_PX))
         self.shadow_map.compare_func = ""
         self.shadow = self.gl.framebuffer([], self.shadow_map)
-        self.textures = [self.shadow_map] + [self._texture(array) for array in textures.values()]
+        self.textures: list[moderngl.Texture | moderngl.Texture3D] = [
+            self.shadow_map,
+            *(self._texture(array) for array in textures.values()),
+        ]
         self.units = {name: unit for unit, name in enumerate(["shadow_map", *textures])}
 
     def _texture(self, array: NDArray[np.float32]) -> moderngl.Texture | moderngl.Texture3D:
@@ -116,25 +126,36 @@ class Renderer:
 
     def draw(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats) -> Buffers:
         """Draws shadows, colours, labels, and the bare face alone (object 1) for its visibility."""
-        width, height = self.size
         loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
         ids = self._ids(loaded, shared, matrices)
         colour = self._colour(loaded, shared, matrices, keep_depth=True)
         bare = self._ids([pair for pair in loaded if pair[0].object == 1], shared, matrices)
         _release(loaded)
         return Buffers(
-            colour=colour, label=ids[..., 0].astype(np.uint8), object=ids[..., 1].astype(np.uint8),
-            part=ids[..., 2].astype(np.uint8), depth=ids[..., 3].copy(), bare_part=bare[..., 2].astype(np.uint8))
+            colour=colour,
+            label=ids[..., 0].astype(np.uint8),
+            object=ids[..., 1].astype(np.uint8),
+            part=ids[..., 2].astype(np.uint8),
+            depth=ids[..., 3].copy(),
+            bare_part=bare[..., 2].astype(np.uint8),
+        )
 
-    def draw_colour(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats) -> Floats:
+    def draw_colour(
+        self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats
+    ) -> Floats:
         """Only the linear colour (H, W, 3), for video."""
         loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
         colour = self._colour(loaded, shared, matrices, keep_depth=False)
         _release(loaded)
         return colour
 
-    def _begin(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats,
-               ) -> tuple[list[Loaded], dict[str, Uniform], dict[str, Floats]]:
+    def _begin(
+        self,
+        parts: list[Part],
+        camera: Camera,
+        uniforms: dict[str, Uniform],
+        light_clip: Floats,
+    ) -> tuple[list[Loaded], dict[str, Uniform], dict[str, Floats]]:
         """Uploads the parts and draws the shadow map."""
         width, height = self.size
         self.gl.enable(moderngl.DEPTH_TEST)
@@ -146,18 +167,19 @@ class Renderer:
         self._pass("shadow", self.shadow, loaded, shared, {**matrices, "clip": light_clip}, depth_only=True)
         return loaded, shared, matrices
 
-    def _colour(self, loaded: list[Loaded], shared: dict[str, Uniform], matrices: dict[str, Floats], keep_depth: bool) -> Floats:
+    def _colour(
+        self, loaded: list[Loaded], shared: dict[str, Uniform], matrices: dict[str, Floats], keep_depth: bool
+    ) -> Floats:
         width, height = self.size
         self._pass("colour", self.plain, loaded, shared, matrices, keep_depth=keep_depth)
         flat = np.frombuffer(self.plain.read(components=4, dtype="f4"), np.float32).reshape(height, width, 4)
         return np.nan_to_num(flat[::-1, :, :3])
 
-    def _ids(self, loaded: list[Loaded],
-             shared: dict[str, Uniform], matrices: dict[str, Floats]) -> Floats:
+    def _ids(self, loaded: list[Loaded], shared: dict[str, Uniform], matrices: dict[str, Floats]) -> Floats:
         width, height = self.size
         self._pass("ids", self.ids, loaded, shared, matrices)
-        flat: Floats = np.frombuffer(self.ids.read(components=4, dtype="f4"), np.float32)
-        return flat.reshape(height, width, 4)[::-1]
+        flat = np.frombuffer(self.ids.read(components=4, dtype="f4"), np.float32)
+        return np.nan_to_num(flat.reshape(height, width, 4)[::-1])
 
     def _upload(self, part: Part) -> tuple[dict[str, moderngl.VertexArray], list[moderngl.Buffer]]:
         packed = np.concatenate([part.place, part.normal, part.canon, part.extra], axis=1).astype(np.float32)
@@ -165,15 +187,24 @@ class Renderer:
         layout = ["place", "normal", "canon", "extra"]
         sizes = dict(zip(layout, ("3f", "3f", "3f", "4f"), strict=True))
         arrays = {}
-        for name in shaders.FRAGMENTS:
+        for name in shaders.PASSES:
             program = self.programs[name, part.material]
             used = [attribute if attribute in program else None for attribute in layout]
             form = " ".join(sizes[a] if a in program else f"{4 * int(sizes[a][0])}x" for a in layout)
             arrays[name] = self.gl.vertex_array(program, [(vertices, form, *[a for a in used if a])], index)
         return arrays, [vertices, index]
 
-    def _pass(self, name: str, target: moderngl.Framebuffer, loaded: list[Loaded], shared: dict[str, Uniform],
-              matrices: dict[str, Floats], depth_only: bool = False, keep_depth: bool = False) -> None:
+    def _pass(
+        self,
+        name: str,
+        target: moderngl.Framebuffer,
+        loaded: list[Loaded],
+        shared: dict[str, Uniform],
+        matrices: dict[str, Floats],
+        *,
+        depth_only: bool = False,
+        keep_depth: bool = False,
+    ) -> None:
         target.use()
         self.gl.depth_func = "<="
         if not keep_depth:
@@ -182,28 +213,32 @@ class Renderer:
         for part, (arrays, _) in loaded:
             if depth_only and part.material == shaders.GROUND:
                 continue
-            program = self.programs[name, part.material]
+            known = self.uniforms[name, part.material]
             for key, data in bytes_of.items():
-                if key in program:
-                    program[key].write(data)
+                if key in known:
+                    known[key].write(data)
             values = {**shared, **part.uniforms, "label": float(part.label), "object": float(part.object)}
             for key, value in values.items():
-                if key in program:
-                    program[key].value = value
+                if key in known:
+                    known[key].value = value
             arrays[name].render()
+
+
+def _uniforms(program: moderngl.Program) -> dict[str, moderngl.Uniform]:
+    return {name: program[name] for name in program if isinstance(program[name], moderngl.Uniform)}  # type: ignore[misc]
 
 
 def _release(loaded: list[Loaded]) -> None:
     for _, (arrays, buffers) in loaded:
-        for held in (*arrays.values(), *buffers):
-            held.release()
+        for array in arrays.values():
+            array.release()
+        for buffer in buffers:
+            buffer.release()
 
 
 @lru_cache(maxsize=2)
 def renderer(size: tuple[int, int]) -> Renderer:
     """The renderer of this process for an image size, made once."""
-    from export.infant.paint import textures
-
     return Renderer(size, textures())
 
 

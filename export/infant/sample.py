@@ -18,6 +18,7 @@ from export.infant.render import Buffers, Camera, Part, Uniform, renderer
 from export.infant.sensor import LIGHT_SHARES, LIGHTS, develop, sample_sensor
 
 TURNED_AWAY_DEG = 75.0
+COVER_SHARES = {"face": (0.35, 0.15, 0.25, 0.25), "body": (0.6, 0.25, 0.1, 0.05), "faceless": (0.0, 0.0, 0.5, 0.5)}
 LIMB_RADIUS_DM = (0.45, 0.45, 0.35, 0.35, 0.3, 0.3, 0.75, 0.75, 0.45, 0.45, 0.35, 0.35, 0.25, 0.8)
 
 __all__ = ["Sample", "Truth", "render_sample", "split_of"]
@@ -29,7 +30,8 @@ class Truth:
 
     `face_box` is the box of the whole face patch (hairline to chin, ear to ear) even where covered, None where no face
     is in view. Landmarks: subject's right eye, left eye, nose tip, right and left mouth corner. `roll_deg` is the
-    clockwise angle of the eye line; positive `yaw_deg`: seen from the subject's left; positive `pitch_deg`: from the crown.
+    clockwise angle of the eye line; `yaw_deg` is positive seen from the subject's left, `pitch_deg` from the crown.
+    `eye_openness` is the subject's right, then left eye, 0 closed to 1 open.
     `keypoints` are 14 in CrowdPose order (x, y, v): v 0 out of view, 1 occluded, 2 visible.
     """
 
@@ -77,19 +79,35 @@ def sample_expression(rng: np.random.Generator) -> Expression:
     jolt = float(rng.uniform(-0.04, 0.04))
     base = Expression(name, both, float(np.clip(other + jolt, 0, 1)), gaze_deg=gaze)
     if name == "calm":
-        return replace(base, mouth_open=float(rng.choice([0.0, 0.0, rng.uniform(0.02, 0.22)])),
-                       brow_bulge=float(max(0, rng.normal(0, 0.08))), pucker=float(max(0, rng.normal(0, 0.3))))
+        return replace(
+            base,
+            mouth_open=float(rng.choice([0.0, 0.0, rng.uniform(0.02, 0.22)])),
+            brow_bulge=float(max(0, rng.normal(0, 0.08))),
+            pucker=float(max(0, rng.normal(0, 0.3))),
+        )
     if name == "crying":
         power = float(rng.uniform(0.55, 1.0))
-        return replace(base, mouth_open=float(rng.uniform(0.5, 1.0)) * (0.6 + 0.4 * power), brow_bulge=power,
-                       eye_squeeze=power * (0.35 + 0.65 * closed), nasolabial=power * float(rng.uniform(0.7, 1)),
-                       mouth_square=power * float(rng.uniform(0.7, 1)))
-    return replace(base, mouth_open=float(rng.uniform(0.75, 1.0)), eye_squeeze=0.35 * closed * float(rng.random()),
-                   brow_bulge=float(rng.uniform(0, 0.2)), nasolabial=float(rng.uniform(0, 0.25)))
+        return replace(
+            base,
+            mouth_open=float(rng.uniform(0.5, 1.0)) * (0.6 + 0.4 * power),
+            brow_bulge=power,
+            eye_squeeze=power * (0.35 + 0.65 * closed),
+            nasolabial=power * float(rng.uniform(0.7, 1)),
+            mouth_square=power * float(rng.uniform(0.7, 1)),
+        )
+    return replace(
+        base,
+        mouth_open=float(rng.uniform(0.75, 1.0)),
+        eye_squeeze=0.35 * closed * float(rng.random()),
+        brow_bulge=float(rng.uniform(0, 0.2)),
+        nasolabial=float(rng.uniform(0, 0.25)),
+    )
 
 
-def render_sample(rng: np.random.Generator, *, identity: int, size: tuple[int, int] = (384, 384), view: str = "face") -> Sample:
-    """Draws one picture; `size` is (width, height), `view` "face" (close, 12 % without a face) or "body" (whole infant)."""
+def render_sample(
+    rng: np.random.Generator, *, identity: int, size: tuple[int, int] = (384, 384), view: str = "face"
+) -> Sample:
+    """Draws one picture; `size` is (width, height), `view` "face" (close, 12 % without a face) or "body"."""
     faceless = view == "face" and rng.random() < 0.12
     while True:
         sample = _attempt(rng, identity, size, view, faceless)
@@ -97,7 +115,9 @@ def render_sample(rng: np.random.Generator, *, identity: int, size: tuple[int, i
             return sample
 
 
-def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], view: str, faceless: bool) -> Sample | None:
+def _attempt(
+    rng: np.random.Generator, identity: int, size: tuple[int, int], view: str, faceless: bool
+) -> Sample | None:
     face = sample_expression(rng)
     light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
     infrared = light_kind == "infrared"
@@ -108,9 +128,7 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], vie
     if camera is None or camera.place[2] < level + 0.8:
         return None
     light = scene.sample_light(rng, light_kind, camera)
-    cover = str(rng.choice(["none", "legs", "chest", "chin"], p=[0.35, 0.15, 0.25, 0.25] if view == "face" else [0.6, 0.25, 0.1, 0.05]))
-    if faceless:
-        cover = str(rng.choice(["chest", "chin"]))
+    cover = str(rng.choice(["none", "legs", "chest", "chin"], p=COVER_SHARES["faceless" if faceless else view]))
     parts, uniforms = _dress(rng, figure, infrared, camera, view)
     parts += scene.bedding(rng, figure, level, infrared, cover)
     centre = figure.vertices[canon().patch].mean(axis=0)
@@ -119,7 +137,9 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], vie
         parts.append(occluders.carer(rng, camera.target, infrared, scene.unit(camera.place - camera.target)))
     uniforms |= light.uniforms
     uniforms["camera"] = scene.triple(camera.place)
-    buffers = renderer(size).draw(parts, camera, uniforms, scene.frustum(light, camera.target, 2.6 if view == "face" else 5.0))
+    buffers = renderer(size).draw(
+        parts, camera, uniforms, scene.frustum(light, camera.target, 2.6 if view == "face" else 5.0)
+    )
     truth = tell_truth(figure, camera, buffers, size, light_kind)
     if not _wanted(truth, buffers, size, view, faceless):
         return None
@@ -127,36 +147,58 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], vie
     return Sample(rgb, buffers.depth / 10, buffers.label, truth)
 
 
-def _camera(rng: np.random.Generator, figure: Figure, size: tuple[int, int], view: str, faceless: bool) -> Camera | None:
+def _camera(
+    rng: np.random.Generator, figure: Figure, size: tuple[int, int], view: str, faceless: bool
+) -> Camera | None:
     scale = size[1] / 384
     if view == "body":
         middle = 0.5 * (figure.joints["neck01"] + figure.joints["upperleg01.L"])
         away = scene.unit(np.array([rng.normal(0, 0.45), rng.normal(0, 0.45), 1.0]))
-        return scene.aim(rng, middle.astype(np.float32), away, np.array([0, 1, 0], np.float32), 5.2,
-                         float(rng.uniform(230, 420)) * scale, size, 0.5)
+        return scene.aim(
+            rng,
+            middle.astype(np.float32),
+            away,
+            np.array([0, 1, 0], np.float32),
+            extent=5.2,
+            extent_px=float(rng.uniform(230, 420)) * scale,
+            size=size,
+            spread=0.5,
+        )
     if faceless and rng.random() < 0.5:
         below = np.array([rng.normal(0, 0.4), rng.uniform(-4.8, -2.4), 0], np.float32) + figure.joints["crown"]
         away = scene.unit(np.array([rng.normal(0, 0.4), rng.normal(0, 0.4), 1.0]))
-        return scene.aim(rng, below, away, np.array([0, 1, 0], np.float32), 0.95, float(rng.uniform(90, 200)) * scale, size, 0.3)
+        return scene.aim(
+            rng,
+            below,
+            away,
+            np.array([0, 1, 0], np.float32),
+            extent=0.95,
+            extent_px=float(rng.uniform(90, 200)) * scale,
+            size=size,
+            spread=0.3,
+        )
     yaw = float(rng.normal(0, 26)) if rng.random() < 0.85 else float(rng.uniform(-75, 75))
     if faceless:
         yaw = float(rng.choice([-1, 1]) * rng.uniform(105, 180))
     if abs(yaw) > 74 and not faceless:
         return None
     face_px = float(np.exp(rng.uniform(np.log(92), np.log(215)))) * scale
-    return scene.face_camera(rng, figure, yaw, float(np.clip(rng.normal(0, 16), -40, 40)), face_px, size)
+    return scene.face_camera(rng, figure, yaw, float(np.clip(rng.normal(0, 16), -40, 40)), face_px=face_px, size=size)
 
 
-def _dress(rng: np.random.Generator, figure: Figure, infrared: bool, camera: Camera, view: str) -> tuple[list[Part], dict[str, Uniform]]:
+def _dress(
+    rng: np.random.Generator, figure: Figure, infrared: bool, camera: Camera, view: str
+) -> tuple[list[Part], dict[str, Uniform]]:
     """Outfit, cap and occluders: the newborn's parts and the shared uniforms."""
     uniforms = scene.skin_uniforms(rng, figure.identity, infrared)
+    tone = (0.5, 0.5, 0.5) if infrared else figure.identity.tone
     uniforms["furrow"] = scene.furrows(figure, rng)
     uniforms["tear"] = float(figure.face.name == "crying" and rng.random() < 0.4)
-    cap: dict[str, object] | None = None
+    cap: dict[str, Uniform] | None = None
     if rng.random() < 0.28:
         cap = {**scene.cloth(rng, infrared, 0.5), "cap_plane": (0.0, 0.83, -0.55, float(rng.uniform(-0.08, 0.04)))}
     outfit = str(rng.choice(OUTFITS))
-    parts = infant_parts(figure, outfit, dict(scene.garment(rng, infrared, uniforms["tone"])), cap)  # type: ignore[arg-type]
+    parts = infant_parts(figure, outfit, scene.garment(rng, infrared, tone), cap)
     chance = 0.30 if view == "face" else 0.2
     toward = scene.unit(camera.place - figure.vertices[canon().patch].mean(axis=0))
     if rng.random() < chance:
@@ -172,20 +214,39 @@ def tell_truth(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int
     patch, _ = camera.project(figure.vertices[known.patch], size)
     local = figure.head_turn.T @ scene.unit(camera.place - figure.vertices[known.patch].mean(axis=0))
     yaw, pitch = np.degrees(np.arctan2(local[0], local[2])), np.degrees(np.arcsin(np.clip(local[1], -1, 1)))
-    spots = np.stack([figure.joints["eye.R"] + 0.13 * figure.head_turn[:, 2], figure.joints["eye.L"] + 0.13 * figure.head_turn[:, 2],
-                      figure.vertices[NOSE_TIP], figure.vertices[known.corners[0]], figure.vertices[known.corners[1]]])
+    spots = np.stack(
+        [
+            figure.joints["eye.R"] + 0.13 * figure.head_turn[:, 2],
+            figure.joints["eye.L"] + 0.13 * figure.head_turn[:, 2],
+            figure.vertices[NOSE_TIP],
+            figure.vertices[known.corners[0]],
+            figure.vertices[known.corners[1]],
+        ]
+    )
     marks, _ = camera.project(spots, size)
     box = (float(patch[:, 0].min()), float(patch[:, 1].min()), float(patch[:, 0].max()), float(patch[:, 1].max()))
     seen = abs(yaw) <= TURNED_AWAY_DEG and _share_inside(box, size) > 0.0 and bool((buffers.bare_part > 0).any())
     roll = float(np.degrees(np.arctan2(marks[1, 1] - marks[0, 1], marks[1, 0] - marks[0, 0])))
     shut = (face.closure_right, face.closure_left)
     return Truth(
-        identity=figure.identity.seed, face_box=box if seen else None,
-        landmarks=tuple((float(x), float(y)) for x, y in marks) if seen else (), roll_deg=roll if seen else 0.0,
-        yaw_deg=float(yaw), pitch_deg=float(pitch), eye_openness=(1 - shut[0], 1 - shut[1]), mouth_openness=face.mouth_open,
-        expression=face.name, brow_bulge=face.brow_bulge, eye_squeeze=face.eye_squeeze, nasolabial_furrow=face.nasolabial,
-        face_visible=_visible(buffers, (1, 2, 3)), eyes_visible=_visible(buffers, (2,)),
-        mouth_visible=_visible(buffers, (3,)), light=light, keypoints=_keypoints(figure, camera, buffers, size))
+        identity=figure.identity.seed,
+        face_box=box if seen else None,
+        landmarks=tuple((float(x), float(y)) for x, y in marks) if seen else (),
+        roll_deg=roll if seen else 0.0,
+        yaw_deg=float(yaw),
+        pitch_deg=float(pitch),
+        eye_openness=(1 - shut[0], 1 - shut[1]),
+        mouth_openness=face.mouth_open,
+        expression=face.name,
+        brow_bulge=face.brow_bulge,
+        eye_squeeze=face.eye_squeeze,
+        nasolabial_furrow=face.nasolabial,
+        face_visible=_visible(buffers, (1, 2, 3)),
+        eyes_visible=_visible(buffers, (2,)),
+        mouth_visible=_visible(buffers, (3,)),
+        light=light,
+        keypoints=_keypoints(figure, camera, buffers, size),
+    )
 
 
 def _visible(buffers: Buffers, parts: tuple[int, ...]) -> float:
@@ -202,8 +263,12 @@ def _share_inside(box: tuple[float, float, float, float], size: tuple[int, int])
     return max(wide, 0) * max(high, 0) / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _keypoints(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int]) -> tuple[tuple[float, float, int], ...]:
-    places = np.stack([*(figure.joints[bone] for bone in KEYPOINT_BONES), figure.joints["crown"], figure.joints["neck01"]])
+def _keypoints(
+    figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int]
+) -> tuple[tuple[float, float, int], ...]:
+    places = np.stack(
+        [*(figure.joints[bone] for bone in KEYPOINT_BONES), figure.joints["crown"], figure.joints["neck01"]]
+    )
     pixels, depths = camera.project(places, size)
     out = []
     for (x, y), depth, radius in zip(pixels, depths, LIMB_RADIUS_DM, strict=True):

@@ -14,10 +14,32 @@ from export.infant.paint import WINDOW
 from export.infant.pose import rotation
 from export.infant.render import Camera, Part, Uniform, light_frustum
 
-TEMPERATURES = ((1.0, 0.62, 0.34), (1.0, 0.78, 0.55), (1.0, 0.93, 0.83), (1.0, 1.0, 1.0), (0.82, 0.92, 1.0), (0.72, 0.95, 1.0))
-CLOTHS = ((0.80, 0.80, 0.78), (0.85, 0.84, 0.80), (0.55, 0.70, 0.82), (0.80, 0.52, 0.58), (0.75, 0.70, 0.42), (0.35, 0.60, 0.50),
-          (0.10, 0.20, 0.42), (0.45, 0.30, 0.55), (0.50, 0.50, 0.52), (0.60, 0.10, 0.10), (0.12, 0.35, 0.16), (0.75, 0.45, 0.15),
-          (0.40, 0.25, 0.14), (0.06, 0.06, 0.07), (0.20, 0.50, 0.55), (0.88, 0.75, 0.65))
+TEMPERATURES = (
+    (1.0, 0.62, 0.34),
+    (1.0, 0.78, 0.55),
+    (1.0, 0.93, 0.83),
+    (1.0, 1.0, 1.0),
+    (0.82, 0.92, 1.0),
+    (0.72, 0.95, 1.0),
+)
+CLOTHS = (
+    (0.80, 0.80, 0.78),
+    (0.85, 0.84, 0.80),
+    (0.55, 0.70, 0.82),
+    (0.80, 0.52, 0.58),
+    (0.75, 0.70, 0.42),
+    (0.35, 0.60, 0.50),
+    (0.10, 0.20, 0.42),
+    (0.45, 0.30, 0.55),
+    (0.50, 0.50, 0.52),
+    (0.60, 0.10, 0.10),
+    (0.12, 0.35, 0.16),
+    (0.75, 0.45, 0.15),
+    (0.40, 0.25, 0.14),
+    (0.06, 0.06, 0.07),
+    (0.20, 0.50, 0.55),
+    (0.88, 0.75, 0.65),
+)
 EYE_PLACES = (-0.21, 0.065, 0.21, 0.065)
 MOUTH_PLACE = (0.0, -0.285, 0.17, 0.11)
 
@@ -55,11 +77,21 @@ def sample_light(rng: np.random.Generator, kind: str, camera: Camera) -> Light:
     if infrared or rng.random() < 0.08:
         reach = float(np.linalg.norm(camera.place - camera.target))
         spot, key, fill = rng.uniform(0.5, 1.2) * reach**2, key * rng.uniform(0, 0.3), fill * rng.uniform(0.05, 0.5)
-    return Light(kind, direction, {
-        "light_dir": triple(direction), "light_colour": triple(hue * key), "sky": triple(other * fill),
-        "bounce": triple(other * fill * np.array([0.55, 0.48, 0.42])), "spot": float(spot),
-        "spot_place": triple(camera.place + rng.normal(0, 0.25, 3)), "shadow_soft": float(rng.uniform(0.004, 0.03)),
-        "shadow_on": 1.0, "infrared": 1.0 if infrared else 0.0})
+    return Light(
+        kind,
+        direction,
+        {
+            "light_dir": triple(direction),
+            "light_colour": triple(hue * key),
+            "sky": triple(other * fill),
+            "bounce": triple(other * fill * np.array([0.55, 0.48, 0.42])),
+            "spot": float(spot),
+            "spot_place": triple(camera.place + rng.normal(0, 0.25, 3)),
+            "shadow_soft": float(rng.uniform(0.004, 0.03)),
+            "shadow_on": 1.0,
+            "infrared": 1.0 if infrared else 0.0,
+        },
+    )
 
 
 def frustum(light: Light, centre: Floats, radius: float) -> Floats:
@@ -75,19 +107,47 @@ def skin_uniforms(rng: np.random.Generator, who: Identity, infrared: bool) -> di
         tone, blood, lip = (grey,) * 3, (0.93,) * 3, (grey * float(rng.uniform(0.75, 1.05)),) * 3
         hair, iris = (float(rng.uniform(0.08, 0.35)),) * 3, (float(rng.uniform(0.05, 0.2)),) * 3
     return {
-        "tone": tone, "blood": blood, "lip": lip, "hair_colour": hair, "iris": iris, "hair_amount": who.hair_amount,
-        "brow_amount": who.brow_amount, "mottle": who.mottle, "blotch": who.blotch, "pale": who.pale, "jitter": who.jitter,
-        "shine": float(rng.uniform(0.1, 0.7)), "pulse": (1.0, 1.0, 1.0), "pulse_late": (1.0, 1.0, 1.0), "tear": 0.0,
-        "pupil": float(rng.random() < 0.4) if infrared else 0.0, "tape_a": (0.0,) * 4, "tape_b": (0.0,) * 4,
-        "tape_colour": (0.8, 0.8, 0.8), "pattern": (0.0, 1.0, 0.0, 0.0), "cloth_a": (0.5,) * 3, "cloth_b": (0.5,) * 3,
-        "face_window": (WINDOW[0], WINDOW[1], 1 / WINDOW[2], 1 / WINDOW[3]), "eyes_at": EYE_PLACES, "mouth_at": MOUTH_PLACE,
-        "layer": 0.0, "cap_plane": (0.0, 1.0, 0.0, 9.0), "eye_centre": (0.0, 0.0, 0.0), "gaze": (0.0, 0.0, 1.0)}
+        "tone": tone,
+        "blood": blood,
+        "lip": lip,
+        "hair_colour": hair,
+        "iris": iris,
+        "hair_amount": who.hair_amount,
+        "brow_amount": who.brow_amount,
+        "mottle": who.mottle,
+        "blotch": who.blotch,
+        "pale": who.pale,
+        "jitter": who.jitter,
+        "shine": float(rng.uniform(0.1, 0.7)),
+        "pulse": (1.0, 1.0, 1.0),
+        "pulse_late": (1.0, 1.0, 1.0),
+        "tear": 0.0,
+        "pupil": float(rng.random() < 0.4) if infrared else 0.0,
+        "tape_a": (0.0,) * 4,
+        "tape_b": (0.0,) * 4,
+        "tape_colour": (0.8, 0.8, 0.8),
+        "pattern": (0.0, 1.0, 0.0, 0.0),
+        "cloth_a": (0.5,) * 3,
+        "cloth_b": (0.5,) * 3,
+        "face_window": (WINDOW[0], WINDOW[1], 1 / WINDOW[2], 1 / WINDOW[3]),
+        "eyes_at": EYE_PLACES,
+        "mouth_at": MOUTH_PLACE,
+        "layer": 0.0,
+        "cap_plane": (0.0, 1.0, 0.0, 9.0),
+        "eye_centre": (0.0, 0.0, 0.0),
+        "gaze": (0.0, 0.0, 1.0),
+    }
 
 
 def furrows(figure: Figure, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Strength of nasolabial, frown, squeeze and lid lines."""
     face = figure.face
-    return (0.75 * face.nasolabial + 0.06, 0.75 * face.brow_bulge, 0.75 * face.eye_squeeze, float(rng.uniform(0.35, 0.7)))
+    return (
+        0.75 * face.nasolabial + 0.06,
+        0.75 * face.brow_bulge,
+        0.75 * face.eye_squeeze,
+        float(rng.uniform(0.35, 0.7)),
+    )
 
 
 def garment(rng: np.random.Generator, infrared: bool, skin: tuple[float, float, float]) -> dict[str, Uniform]:
@@ -107,22 +167,36 @@ def cloth(rng: np.random.Generator, infrared: bool, plain: float = 0.35) -> dict
     if infrared:
         first, second = np.full(3, rng.uniform(0.1, 0.85)), np.full(3, rng.uniform(0.1, 0.85))
     kind = 0 if rng.random() < plain else int(rng.integers(1, 8))
-    return {"cloth_a": triple(first), "cloth_b": triple(second), "jitter": triple(rng.uniform(0, 1, 3)),
-            "pattern": (float(kind), float(np.exp(rng.uniform(np.log(1.2), np.log(9)))), float(rng.uniform(0, 3.2)), 0.0)}
+    return {
+        "cloth_a": triple(first),
+        "cloth_b": triple(second),
+        "jitter": triple(rng.uniform(0, 1, 3)),
+        "pattern": (float(kind), float(np.exp(rng.uniform(np.log(1.2), np.log(9)))), float(rng.uniform(0, 3.2)), 0.0),
+    }
 
 
-def face_camera(rng: np.random.Generator, figure: Figure, yaw_deg: float, pitch_deg: float, face_px: float,
-                size: tuple[int, int]) -> Camera:
+def face_camera(
+    rng: np.random.Generator, figure: Figure, yaw_deg: float, pitch_deg: float, *, face_px: float, size: tuple[int, int]
+) -> Camera:
     """A camera that sees the face at a yaw, pitch and size, at any roll; the face lies anywhere in view."""
     centre = figure.vertices[canon().patch].mean(axis=0)
     yaw, pitch = np.radians(yaw_deg), np.radians(pitch_deg)
     local = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32)
     away = figure.head_turn @ local
-    return aim(rng, centre, away, figure.head_turn[:, 1], 0.95, face_px, size)
+    return aim(rng, centre, away, figure.head_turn[:, 1], extent=0.95, extent_px=face_px, size=size)
 
 
-def aim(rng: np.random.Generator, centre: Floats, away: Floats, up: Floats, extent: float, extent_px: float,
-        size: tuple[int, int], spread: float = 0.8) -> Camera:
+def aim(
+    rng: np.random.Generator,
+    centre: Floats,
+    away: Floats,
+    up: Floats,
+    *,
+    extent: float,
+    extent_px: float,
+    size: tuple[int, int],
+    spread: float = 0.8,
+) -> Camera:
     """A camera along `away` from `centre` at which `extent` decimetres span `extent_px`, rolled uniformly."""
     width, height = size
     field = float(rng.uniform(18, 42))
@@ -149,8 +223,16 @@ def bedding(rng: np.random.Generator, figure: Figure, level: float, infrared: bo
     if cover in tops:
         neck = float(figure.joints["neck01"][1])
         narrow = float(rng.uniform(1.0, 1.5) if cover == "chin" else rng.uniform(1.3, 3.8))
-        parts.append(props.blanket(rng, figure, level, neck + tops[cover] + float(rng.normal(0, 0.08)), narrow,
-                                   cloth(rng, infrared)))
+        parts.append(
+            props.blanket(
+                rng,
+                figure,
+                level,
+                neck + tops[cover] + float(rng.normal(0, 0.08)),
+                narrow=narrow,
+                uniforms=cloth(rng, infrared),
+            )
+        )
     return parts
 
 
@@ -161,9 +243,15 @@ def clutter(rng: np.random.Generator, level: float, centre: Floats, infrared: bo
         angle, away = rng.uniform(0, 2 * np.pi), keep_off + rng.exponential(0.9)
         radii = rng.uniform(0.15, 0.7, 3)
         at = np.array([centre[0] + away * np.cos(angle), centre[1] + away * np.sin(angle), level + radii[2] * 0.8])
-        parts.append(props.blob(at, radii, rotation(triple(rng.uniform(-180, 180, 3))), float(rng.uniform(0.25, 1.0)),
-                                (shaders.CLOTH if rng.random() < 0.6 else shaders.DEVICE, 0, props.OTHER),
-                                cloth(rng, infrared)))
+        parts.append(
+            props.blob(
+                at,
+                radii,
+                rotation(triple(rng.uniform(-180, 180, 3))),
+                float(rng.uniform(0.25, 1.0)),
+                ((shaders.CLOTH if rng.random() < 0.6 else shaders.DEVICE, 0, props.OTHER), cloth(rng, infrared)),
+            )
+        )
     if rng.random() < 0.35:
         parts.append(_roll(rng, level, centre, infrared, keep_off))
     if rng.random() < 0.35:
@@ -172,8 +260,13 @@ def clutter(rng: np.random.Generator, level: float, centre: Floats, infrared: bo
         points = centre + np.cumsum(rng.normal(0, 0.9, (6, 3)), axis=0)
         points[:, 2] = level + 0.1
         points[0, :2] += rng.normal(0, 1, 2) * 2
-        parts.append(props.tube(props.smooth_path(points), float(rng.uniform(0.015, 0.06)),
-                                (shaders.DEVICE, 0, props.OTHER), cloth(rng, infrared)))
+        parts.append(
+            props.tube(
+                props.smooth_path(points),
+                float(rng.uniform(0.015, 0.06)),
+                ((shaders.DEVICE, 0, props.OTHER), cloth(rng, infrared)),
+            )
+        )
     return parts
 
 
@@ -183,15 +276,17 @@ def _roll(rng: np.random.Generator, level: float, centre: Floats, infrared: bool
     start, turn = rng.uniform(0, np.pi), rng.uniform(1.5, 3.6)
     angles = np.linspace(start, start + turn, 14)
     ring = keep_off + radius + 0.05
-    points = np.stack([centre[0] + ring * np.cos(angles), centre[1] + ring * np.sin(angles),
-                       np.full(14, level + radius * 0.8)], axis=1)
-    return props.tube(points, radius, (shaders.CLOTH, 0, props.OTHER), cloth(rng, infrared), sides=18)
+    points = np.stack(
+        [centre[0] + ring * np.cos(angles), centre[1] + ring * np.sin(angles), np.full(14, level + radius * 0.8)],
+        axis=1,
+    )
+    return props.tube(points, radius, ((shaders.CLOTH, 0, props.OTHER), cloth(rng, infrared)), sides=18)
 
 
 def _rails(rng: np.random.Generator, level: float, infrared: bool) -> list[Part]:
     side, step = float(rng.choice([-1, 1])) * rng.uniform(2.0, 3.2), float(rng.uniform(0.5, 0.9))
-    look = cloth(rng, infrared)
-    kind = (shaders.DEVICE, 0, props.OTHER)
-    bars = [props.tube(np.array([[side, y, level], [side, y, level + 4.0]]), 0.08, kind, look)
-            for y in np.arange(-6.0, 1.5, step)]
-    return [*bars, props.tube(np.array([[side, -7, level + 3.8], [side, 2, level + 3.8]]), 0.14, kind, look)]
+    look = ((shaders.DEVICE, 0, props.OTHER), cloth(rng, infrared))
+    bars = [
+        props.tube(np.array([[side, y, level], [side, y, level + 4.0]]), 0.08, look) for y in np.arange(-6.0, 1.5, step)
+    ]
+    return [*bars, props.tube(np.array([[side, -7, level + 3.8], [side, 2, level + 3.8]]), 0.14, look)]

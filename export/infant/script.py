@@ -51,15 +51,26 @@ class Script:
     def scaled(self, seconds: float) -> Script:
         """The same story in another length."""
         factor = seconds / self.seconds
-        return replace(self, tube_until_s=self.tube_until_s * factor, segments=tuple(
-            replace(segment, seconds=segment.seconds * factor) for segment in self.segments))
+        return replace(
+            self,
+            tube_until_s=self.tube_until_s * factor,
+            segments=tuple(replace(segment, seconds=segment.seconds * factor) for segment in self.segments),
+        )
 
 
 SCRIPTS = {
-    "demo": Script((
-        Segment(30, "closed", False, 122, "asleep", "asleep"), Segment(14, "open", False, 140, "awake", "waking"),
-        Segment(24, "closed", True, 188, "awake", "crying"), Segment(22, "open", False, 150, "awake", "calm again")),
-        start_bpm=122, identity=39, roll_deg=32, tube_until_s=71),
+    "demo": Script(
+        (
+            Segment(30, "closed", False, 122, "asleep", "asleep"),
+            Segment(14, "open", False, 140, "awake", "waking"),
+            Segment(24, "closed", True, 188, "awake", "crying"),
+            Segment(22, "open", False, 150, "awake", "calm again"),
+        ),
+        start_bpm=122,
+        identity=39,
+        roll_deg=32,
+        tube_until_s=71,
+    ),
     "awake": Script((Segment(20, "open", False, 146, "awake", "awake and calm"),), 143, identity=69, roll_deg=-28),
 }
 
@@ -73,16 +84,17 @@ def heart_rate(script: Script, seed: int) -> Series:
         value += float(np.clip(script.at(step * STEP_S).hr_bpm - value, -1, 1)) * (MAX_SLEW_BPM_S * 0.94 * STEP_S)
     phases = np.random.default_rng([seed, 77]).uniform(0, 2 * np.pi, 3)
     t = np.arange(count) * STEP_S
-    waves = sum(depth * np.sin(2 * np.pi * hz * t + phase)
-                for depth, hz, phase in zip((0.5, 0.25, 0.02), (0.035, 0.09, 0.75), phases, strict=True))
+    waves = sum(
+        depth * np.sin(2 * np.pi * hz * t + phase)
+        for depth, hz, phase in zip((0.5, 0.25, 0.02), (0.035, 0.09, 0.75), phases, strict=True)
+    )
     varied: Series = out + waves
     return varied
 
 
 def beat_phase(rate_bpm: Series) -> Series:
     """Beats since the start (cumulative phase) of a rate sampled each STEP_S."""
-    beats = np.concatenate([[0.0], np.cumsum(rate_bpm[:-1] / 60 * STEP_S)])
-    return beats
+    return np.concatenate([[0.0], np.cumsum(rate_bpm[:-1] / 60 * STEP_S)])
 
 
 def ppg(phase: Series | float) -> Series:
@@ -92,5 +104,5 @@ def ppg(phase: Series | float) -> Series:
     for shift in (-1.0, 0.0, 1.0):
         out += np.exp(-0.5 * ((cycle - 0.24 - shift) / 0.105) ** 2)
         out += 0.42 * np.exp(-0.5 * ((cycle - 0.56 - shift) / 0.12) ** 2)
-    wave: Series = (out - 0.3895) / 1.0
+    wave: Series = out - 0.3895
     return wave

@@ -16,7 +16,7 @@ LIGHT_SHARES = (0.45, 0.25, 0.15, 0.15)
 
 @dataclass(frozen=True)
 class Sensor:
-    """`level` is the linear mean the exposure aims at, `noise` the read noise in 8-bit steps, `blur_px` a Gaussian sigma."""
+    """`level`: linear mean aimed at; `noise`: read noise in 8-bit steps; `blur_px`: a Gaussian sigma."""
 
     level: float
     noise: float
@@ -30,23 +30,38 @@ class Sensor:
 
 def sample_sensor(rng: np.random.Generator, light: str) -> Sensor:
     """A camera for a light of LIGHTS."""
-    level = {"bright": rng.uniform(0.15, 0.36), "dim": rng.uniform(0.03, 0.10), "dark": rng.uniform(0.008, 0.025),
-             "infrared": rng.uniform(0.06, 0.30)}[light]
-    noise = {"bright": rng.uniform(0.3, 2.5), "dim": rng.uniform(1.5, 5.0), "dark": rng.uniform(2.5, 7.0),
-             "infrared": rng.uniform(1.0, 6.0)}[light]
+    level = {
+        "bright": rng.uniform(0.15, 0.36),
+        "dim": rng.uniform(0.03, 0.10),
+        "dark": rng.uniform(0.008, 0.025),
+        "infrared": rng.uniform(0.06, 0.30),
+    }[light]
+    noise = {
+        "bright": rng.uniform(0.3, 2.5),
+        "dim": rng.uniform(1.5, 5.0),
+        "dark": rng.uniform(2.5, 7.0),
+        "infrared": rng.uniform(1.0, 6.0),
+    }[light]
     balance = np.exp(rng.normal(0, 0.07, 3))
-    return Sensor(float(level), float(noise), float(rng.uniform(0.0, 0.5)), float(rng.choice([0.55, 0.7, 0.9, 1.3, 1.8])),
-                  float(rng.uniform(0, 0.35)), (float(balance[0]), float(balance[1]), float(balance[2])),
-                  float(rng.uniform(0.85, 1.2)), light == "infrared" or (light == "dark" and rng.random() < 0.25))
+    return Sensor(
+        float(level),
+        float(noise),
+        float(rng.uniform(0.0, 0.5)),
+        float(rng.choice([0.55, 0.7, 0.9, 1.3, 1.8])),
+        float(rng.uniform(0, 0.35)),
+        (float(balance[0]), float(balance[1]), float(balance[2])),
+        float(rng.uniform(0.85, 1.2)),
+        light == "infrared" or (light == "dark" and rng.random() < 0.25),
+    )
 
 
 def develop(rng: np.random.Generator, colour: Floats, sensor: Sensor, gain: float | None = None) -> NDArray[np.uint8]:
-    """(H, W, 3) linear light to 8-bit RGB; `gain` fixes the exposure, else the median brightness is aimed at `level`."""
+    """(H, W, 3) linear light to 8-bit RGB; `gain` fixes the exposure, else the mean is brought to `level`."""
     light = colour.clip(0, 50) * np.array(sensor.balance, np.float32)
     if gain is None:
         gain = sensor.level / max(float(np.mean(np.minimum(light, 4 * np.median(light) + 1e-3))), 1e-4)
-    light = cv2.GaussianBlur(light * np.float32(gain), (0, 0), sensor.blur_px)
-    light *= _vignette(light.shape[1], light.shape[0], sensor.vignette)[..., None]
+    light = cv2.GaussianBlur((light * gain).astype(np.float32), (0, 0), sensor.blur_px)
+    light = light * _vignette(light.shape[1], light.shape[0], sensor.vignette)[..., None]
     if sensor.grey:
         light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
     knee = 0.75
@@ -54,7 +69,7 @@ def develop(rng: np.random.Generator, colour: Floats, sensor: Sensor, gain: floa
     pixel = 255 * np.power(light.clip(1e-6, 1), 1 / (2.2 * sensor.contrast))
     shape = (*pixel.shape[:2], 1 if sensor.grey else 3)
     spread = sensor.noise + sensor.shot * np.sqrt(pixel.mean(axis=2, keepdims=True)) * 0.4
-    grain = rng.standard_normal(shape, np.float32)
+    grain: Floats = rng.standard_normal(shape, np.float32)
     if sensor.noise > 3:
         grain = 0.75 * grain + 0.9 * cv2.GaussianBlur(grain, (0, 0), 0.9).reshape(shape)
     out: NDArray[np.uint8] = np.clip(pixel + spread * grain + 0.5, 0, 255).astype(np.uint8)

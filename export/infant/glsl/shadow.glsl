@@ -1,0 +1,1 @@
+void main() { if (outside_cloth()) discard; }
