@@ -179,9 +179,9 @@ _OWN = "edgemon's choice"
 
 CONDITIONS: tuple[Condition, ...] = (
     Condition("hr_low", _P, _BED, _HIGH, _heart_rate, _HR, Sense.BELOW, 100.0, "/min", (30.0, 200.0), 5.0,
-              delay_s=10.0, escalate_s=120.0, latching=True),
+              delay_s=10.0, clear_s=3.0, escalate_s=120.0, latching=True),
     Condition("hr_high", _P, _BED, _MEDIUM, _heart_rate, _HR, Sense.ABOVE, 200.0, "/min", (100.0, 300.0), 5.0,
-              delay_s=10.0, escalate_s=120.0),
+              delay_s=10.0, clear_s=3.0, escalate_s=120.0),
     Condition("cry_sustained", _P, _BED, _LOW, _crying, f"{_OWN}: a notice; bouts < 10 s apart are one",
               delay_s=60.0, clear_s=10.0),
     Condition("camera_lost", _T, _BED, _MEDIUM, lambda f: f.frame_age_s,

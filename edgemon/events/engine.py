@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from edgemon.errors import CommandRefused
 from edgemon.events.conditions import FRESH_S, Condition, Facts, Scope
-from edgemon.events.transitions import PRESENCE, TRANSITIONS, AlarmState, Input, transition
+from edgemon.events.transitions import ACTIVE, PRESENCE, TRANSITIONS, AlarmState, Input, transition
 from edgemon.records import (
     DEVICE_BED,
     Activation,
@@ -24,6 +24,7 @@ from edgemon.records import (
     Kind,
     PatientState,
     Phase,
+    Presence,
     Priority,
 )
 
@@ -34,7 +35,7 @@ MAX_AUDIO_PAUSE_S = 120.0  # ISO 80601-2-61, as cited: two minutes
 _MAX_LOG = 256
 
 _RANK = (Priority.LOW, Priority.MEDIUM, Priority.HIGH)
-_STANDING = (AlarmState.PENDING, AlarmState.ON, AlarmState.ESCALATED, AlarmState.ACK)
+_STANDING = ACTIVE - {AlarmState.LATCHED} | {AlarmState.PENDING}
 
 
 class SnapshotRow(BaseModel):
@@ -45,8 +46,14 @@ class SnapshotRow(BaseModel):
     condition: str
     state: AlarmState
     revision: int
-    unanswered_since_s: float
+    unanswered_s: float  # since when its signal waits for somebody
     event: AlarmEvent | None
+
+    @model_validator(mode="after")
+    def _whole(self) -> SnapshotRow:
+        if (self.event is not None) != (self.state in ACTIVE):
+            raise ValueError(f"{self.condition}: an event belongs to an occurrence, and {self.state} is given")
+        return self
 
 
 class Snapshot(BaseModel):
@@ -65,7 +72,7 @@ class LogRow:
 
     bed: str
     at_s: float
-    cause: str  # an Input, "procedure", "audio_pause", "resume" or "pause_ended"
+    cause: str  # an Input, not_watched, procedure, audio_pause, resume, procedure_ended or audio_pause_ended
     by: str | None
     event: AlarmEvent | None
     seconds: float | None = None
@@ -94,18 +101,8 @@ class _Track:
     resend_s: float = math.inf
 
     @property
-    def active(self) -> bool:
-        return self.state in PRESENCE and self.state is not AlarmState.INACTIVE
-
-    @property
     def standing(self) -> bool:
         return self.state in _STANDING or self.true_s is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    until_s: float
-    ceiling: int  # the rank above which an alarm is signalled all the same
 
 
 class AlarmEngine:
@@ -123,7 +120,8 @@ class AlarmEngine:
         self._tracks = {name: _Track() for name in self._rows}
         self._before: Health | None = None
         self._now_s = -math.inf
-        self._procedure = self._audio = _Pause(-math.inf, 0)
+        self._procedure_until_s = self._audio_until_s = -math.inf
+        self._audio_ceiling = 0  # the rank above which an alarm sounds all the same
         self._log: deque[LogRow] = deque(maxlen=_MAX_LOG)
 
     def step(self, state: PatientState | None, health: Health, now_s: float) -> tuple[AlarmEvent, ...]:
@@ -165,38 +163,40 @@ class AlarmEngine:
         """Give no signal of physiological alarms during a procedure; technical ones go on, and so do all conditions.
 
         Raises:
-            CommandRefused: not within 0..300 s, or an engine without physiological conditions.
+            CommandRefused: not above 0 and up to 300 s, or an engine without physiological conditions.
         """
         if not any(row.kind is Kind.PHYSIOLOGICAL for row in self._rows.values()):
             raise CommandRefused(f"{self.bed} has no physiological alarms to pause")
-        self._advance(now_s, seconds, MAX_PAUSE_S)
-        self._procedure = _Pause(now_s + seconds, len(_RANK))
+        _check_pause(seconds, MAX_PAUSE_S)
+        self._advance(now_s)
+        self._procedure_until_s = now_s + seconds
         return self._reactivate("procedure", by, seconds)
 
     def pause_audio(self, seconds: float, now_s: float, by: str) -> tuple[AlarmEvent, ...]:
-        """Give no sound, but for alarms of a higher priority than any that is active now.
+        """Give no sound, but for alarms of a higher priority than any that is active now (or than low).
 
         Raises:
-            CommandRefused: not within 0..120 s.
+            CommandRefused: not above 0 and up to 120 s.
         """
-        self._advance(now_s, seconds, MAX_AUDIO_PAUSE_S)
-        active = (_RANK.index(event.priority) for event in self.active())
-        self._audio = _Pause(now_s + seconds, max(active, default=0))
+        _check_pause(seconds, MAX_AUDIO_PAUSE_S)
+        self._advance(now_s)
+        self._audio_until_s = now_s + seconds
+        self._audio_ceiling = max((_RANK.index(event.priority) for event in self.active()), default=0)
         return self._reactivate("audio_pause", by, seconds)
 
     def resume(self, now_s: float, by: str) -> tuple[AlarmEvent, ...]:
         """End both pauses now."""
         self._advance(now_s)
-        self._procedure = self._audio = _Pause(-math.inf, 0)
+        self._procedure_until_s = self._audio_until_s = -math.inf
         return self._reactivate("resume", by, None)
 
     def pauses(self, now_s: float) -> Pauses:
         """What is left of the pauses, to be shown as a countdown."""
-        return Pauses(max(0.0, self._procedure.until_s - now_s), max(0.0, self._audio.until_s - now_s))
+        return Pauses(max(0.0, self._procedure_until_s - now_s), max(0.0, self._audio_until_s - now_s))
 
     def active(self) -> tuple[AlarmEvent, ...]:
         """The newest event of every occurrence."""
-        return tuple(track.event for track in self._tracks.values() if track.active and track.event is not None)
+        return tuple(track.event for track in self._tracks.values() if track.event is not None)
 
     def drain_log(self) -> tuple[LogRow, ...]:
         """The log's rows since the last call, the newest 256 at most; re-sent events are not among them."""
@@ -205,150 +205,173 @@ class AlarmEngine:
         return rows
 
     def snapshot(self) -> Snapshot:
-        """What must survive a restart, as of the last step or command."""
+        """What must survive a restart, as of the last step or command; pauses end with the process."""
         rows = (
             SnapshotRow(
                 condition=name,
-                state=track.state if track.active else AlarmState.INACTIVE,
+                state=track.state if track.event else AlarmState.INACTIVE,
                 revision=track.revision,
-                unanswered_since_s=track.unanswered_s,
-                event=track.event if track.active else None,
+                unanswered_s=track.unanswered_s,
+                event=track.event,
             )
             for name, track in self._tracks.items()
             if track.revision
         )
-        taken_s = self._now_s if math.isfinite(self._now_s) else 0.0
-        return Snapshot(bed=self.bed, taken_s=taken_s, rows=tuple(rows))
+        return Snapshot(bed=self.bed, taken_s=max(self._now_s, 0.0), rows=tuple(rows))
 
-    def restore(self, snapshot: Snapshot, now_s: float, *, same_clock: bool = True) -> None:
-        """Take up where an earlier run stopped; every active alarm is told again at the next step.
+    def restore(self, snapshot: Snapshot, now_s: float, down_s: float = 0.0) -> tuple[AlarmEvent, ...]:
+        """Go on where a snapshot was taken; the next step tells every occurrence again.
 
-        `same_clock` False means that the board was off in between: times then count from the snapshot's.
+        Monotonic time may have begun anew, so ages count: `down_s` is how long ago the snapshot was taken, by the wall
+        clock. Returned are the ends of occurrences whose condition is no longer watched.
+
+        Raises:
+            ValueError: another bed, or an engine that has already stepped.
         """
-        shift_s = 0.0 if same_clock else now_s - snapshot.taken_s
-        for kept in snapshot.rows:
-            track = self._tracks.get(kept.condition)
-            if track is None:
-                continue
-            track.revision = kept.revision
-            if kept.event is not None:
-                onset_s = min(kept.event.onset_s + shift_s, now_s)
-                track.state, track.true_s = kept.state, onset_s
-                track.event = replace(kept.event, onset_s=onset_s, at_s=min(kept.event.at_s + shift_s, now_s))
-                track.unanswered_s, track.resend_s = kept.unanswered_since_s + shift_s, now_s
+        if snapshot.bed != self.bed or math.isfinite(self._now_s) or not down_s >= 0.0:
+            raise ValueError(f"a snapshot of {snapshot.bed}, {down_s} s old, cannot be restored into {self.bed}")
+        self._advance(now_s)
+        shift_s = now_s - down_s - snapshot.taken_s
+        ends = []
+        for row in snapshot.rows:
+            event = row.event and replace(row.event, onset_s=row.event.onset_s + shift_s, at_s=row.event.at_s + shift_s)
+            if row.condition in self._tracks:
+                self._tracks[row.condition] = _Track(
+                    row.state, row.revision, event, unanswered_s=row.unanswered_s + shift_s, resend_s=-math.inf
+                )
+            elif event is not None:
+                end = replace(event, phase=Phase.END, presence=Presence.OFF, revision=row.revision + 1, at_s=now_s)
+                self._log.append(LogRow(self.bed, now_s, "not_watched", None, end))
+                ends.append(end)
+        return tuple(ends)
 
-    def _advance(self, now_s: float, seconds: float = 1.0, longest_s: float = math.inf) -> None:
-        if not 0 < seconds <= longest_s:
-            raise CommandRefused(f"a pause takes more than 0 and at most {longest_s:g} s, got {seconds:g}")
+    def _advance(self, now_s: float) -> None:
         if not (math.isfinite(now_s) and now_s >= self._now_s):
-            raise ValueError(f"now_s must be finite and not before {self._now_s}, got {now_s}")
+            raise ValueError(f"time must be finite and not go back from {self._now_s} s, got {now_s}")
+        for name, until_s in (("procedure", self._procedure_until_s), ("audio_pause", self._audio_until_s)):
+            if self._now_s < until_s <= now_s:
+                self._log.append(LogRow(self.bed, until_s, f"{name}_ended", None, None))
         self._now_s = now_s
 
     def _judge(self, row: Condition, facts: Facts) -> Iterator[AlarmEvent]:
-        for cause in self._causes(row, facts):
-            event = self._feed(row, cause)
-            if event is not None:
-                yield event
+        track = self._tracks[row.name]
+        track.value = row.measure(facts)
+        told = self._note(row, track)
+        for cause in (() if told is None else (told,), self._due(row, track)):
+            yield from (event for each in cause if (event := self._feed(row, each, None)) is not None)
 
-    def _causes(self, row: Condition, facts: Facts) -> Iterator[Input]:
-        """What happens to one alarm in this step, each as the last one left it."""
-        track, now_s = self._tracks[row.name], facts.now_s
-        yield self._predicate(row, track, facts)
-        unknown_for_s = 0.0 if track.unknown_s is None or track.true_s is not None else now_s - track.unknown_s
-        if track.state is AlarmState.ACK and unknown_for_s >= UNKNOWN_HOLD_S:
-            yield Input.UNKNOWN_HELD
-        waiting = track.state in (AlarmState.PENDING, AlarmState.LATCHED)
-        if waiting and track.true_s is not None and now_s - track.true_s >= row.delay_s:
-            yield Input.DELAY_ELAPSED
-        yield from self._signals(row, track, now_s)
-
-    def _predicate(self, row: Condition, track: _Track, facts: Facts) -> Input:
-        now_s = facts.now_s
-        value = row.measure(facts)
-        told = row.holds(value, track.standing)
-        if told is None:
+    def _note(self, row: Condition, track: _Track) -> Input | None:
+        """What the predicate says, and since when; None while it is false for less than the clear time."""
+        now_s = self._now_s
+        verdict = row.holds(track.value, track.standing)
+        if verdict is None:
+            track.false_s = None
             track.unknown_s = now_s if track.unknown_s is None else track.unknown_s
             if row.unknown_limit_s is None or now_s - track.unknown_s < row.unknown_limit_s:
-                track.true_s = track.false_s = None
+                track.true_s = None
                 return Input.CONDITION_UNKNOWN
-            told = True
-        else:
+        elif not verdict:
             track.unknown_s = None
-        track.value = value
-        if told:
-            track.true_s, track.false_s = now_s if track.true_s is None else track.true_s, None
-            return Input.CONDITION_TRUE
-        track.false_s = now_s if track.false_s is None else track.false_s
-        if now_s - track.false_s < row.clear_s and track.state is not AlarmState.INACTIVE:
-            return Input.CONDITION_TRUE  # a break shorter than the clear time is none
-        track.true_s = None
-        return Input.CONDITION_FALSE
+            track.false_s = now_s if track.false_s is None else track.false_s
+            if now_s - track.false_s < row.clear_s:
+                return None
+            track.true_s = None
+            return Input.CONDITION_FALSE
+        else:
+            track.false_s = track.unknown_s = None
+        track.true_s = now_s if track.true_s is None else track.true_s
+        return Input.CONDITION_TRUE
 
-    def _signals(self, row: Condition, track: _Track, now_s: float) -> Iterator[Input]:
-        if track.active and track.event is not None and track.event.activation is not self._activation(row):
+    def _due(self, row: Condition, track: _Track) -> Iterator[Input]:
+        """What the clock demands; each is judged only after the one before it was fed."""
+        now_s = self._now_s
+        waiting = track.state in (AlarmState.PENDING, AlarmState.LATCHED)
+        if waiting and track.true_s is not None and track.false_s is None and now_s - track.true_s >= row.delay_s:
+            yield Input.DELAY_ELAPSED
+        unknown = track.true_s is None and track.unknown_s is not None
+        if track.state is AlarmState.ACK and unknown and now_s - (track.unknown_s or 0.0) >= UNKNOWN_HOLD_S:
+            yield Input.UNKNOWN_HELD
+        if track.event is None:
+            return
+        if track.event.activation is not self._activation(row, track):
             yield Input.ACTIVATION_CHANGED
-        audible = self._activation(row) is Activation.ON
-        overdue = row.escalate_s is not None and now_s - track.unanswered_s >= row.escalate_s
-        if track.state is AlarmState.ON and overdue and audible:
+        paused = track.event.activation is Activation.ALARM_PAUSED
+        unanswered = row.escalate_s is not None and now_s - track.unanswered_s >= row.escalate_s
+        if track.state is AlarmState.ON and unanswered and not paused:
             yield Input.ESCALATE_DUE
-        if track.active and now_s >= track.resend_s:
+        if now_s >= track.resend_s:
             yield Input.RESEND_DUE
 
-    def _activation(self, row: Condition) -> Activation:
-        if self._now_s < self._procedure.until_s and row.kind is Kind.PHYSIOLOGICAL:
-            return Activation.ALARM_PAUSED
-        if self._now_s < self._audio.until_s and _RANK.index(row.priority) <= self._audio.ceiling:
-            return Activation.AUDIO_PAUSED
-        return Activation.ON
-
-    def _reactivate(self, cause: str, by: str, seconds: float | None) -> tuple[AlarmEvent, ...]:
-        self._log.append(LogRow(self.bed, self._now_s, cause, by, None, seconds))
-        changed = (
-            self._feed(row, Input.ACTIVATION_CHANGED, by)
-            for name, row in self._rows.items()
-            if (track := self._tracks[name]).active
-            and track.event is not None
-            and track.event.activation is not self._activation(row)
-        )
-        return tuple(event for event in changed if event is not None)
-
-    def _feed(self, row: Condition, cause: Input, by: str | None = None) -> AlarmEvent | None:
-        """Make the table's move and tell it, where it is to be told."""
+    def _feed(self, row: Condition, cause: Input, by: str | None) -> AlarmEvent | None:
+        """Make the table's move, and tell its phase."""
         track = self._tracks[row.name]
         move = transition(track.state, cause, row.latching)
         track.state = move.to
         if move.phase is None:
             return None
-        if move.phase is not Phase.CONTINUE:
-            track.revision += 1
-        if move.phase is Phase.START or cause is Input.DELAY_ELAPSED:
-            track.unanswered_s = self._now_s
-        event = self._event(row, track, move.phase)
-        track.event = event if track.active else None
-        track.resend_s = self._now_s + RESEND_S
+        event = self._event(row, track, cause, move.phase)
         if move.phase is not Phase.CONTINUE:
             self._log.append(LogRow(self.bed, self._now_s, cause, by, event))
+        track.event = event if track.state in ACTIVE else None
+        track.resend_s = self._now_s + RESEND_S
         return event
 
-    def _event(self, row: Condition, track: _Track, phase: Phase) -> AlarmEvent:
-        now_s, standing = self._now_s, track.event
-        begun_s = now_s if track.true_s is None else min(track.true_s, now_s)
-        escalated = track.state is AlarmState.ESCALATED
+    def _event(self, row: Condition, track: _Track, cause: Input, phase: Phase) -> AlarmEvent:
+        now_s, before = self._now_s, track.event
+        if phase is not Phase.CONTINUE:
+            track.revision += 1
+        activation = self._activation(row, track)
+        resumed = before is not None and before.activation is Activation.ALARM_PAUSED is not activation
+        if cause is Input.DELAY_ELAPSED or resumed:
+            track.unanswered_s = now_s
+        delayed_s = now_s - (now_s if track.true_s is None else track.true_s)
         return AlarmEvent(
             bed=self.bed,
             condition=row.name,
             kind=row.kind,
-            priority=_RANK[min(_RANK.index(row.priority) + escalated, len(_RANK) - 1)],
+            priority=_priority(row, track.state),
             phase=phase,
             presence=PRESENCE[track.state],
             latching=row.latching,
-            alarm_id=standing.alarm_id if standing else f"{self._id_prefix}/{self.bed}/{row.name}/{track.revision}",
+            alarm_id=before.alarm_id if before else f"{self._id_prefix}/{self.bed}/{row.name}/{track.revision}",
             revision=track.revision,
-            onset_s=standing.onset_s if standing else begun_s,
+            onset_s=before.onset_s if before else now_s - delayed_s,
             at_s=now_s,
-            value=track.value,
+            value=None if row.limit is None else track.value,
             limit=row.limit,
             unit=row.unit,
-            signal_delay_ms=standing.signal_delay_ms if standing else round(1000 * (now_s - begun_s)),
-            activation=self._activation(row),
+            signal_delay_ms=(
+                before.signal_delay_ms if before and cause is not Input.DELAY_ELAPSED else round(delayed_s * 1000)
+            ),
+            activation=activation,
         )
+
+    def _activation(self, row: Condition, track: _Track) -> Activation:
+        if row.kind is Kind.PHYSIOLOGICAL and self._now_s < self._procedure_until_s:
+            return Activation.ALARM_PAUSED
+        rank = _RANK.index(_priority(row, track.state))
+        quiet = self._now_s < self._audio_until_s and rank <= self._audio_ceiling
+        return Activation.AUDIO_PAUSED if quiet else Activation.ON
+
+    def _reactivate(self, cause: str, by: str, seconds: float | None) -> tuple[AlarmEvent, ...]:
+        """Tell of every occurrence whose signals a pause changed."""
+        self._log.append(LogRow(self.bed, self._now_s, cause, by, None, seconds))
+        changed = [
+            row
+            for row in self._rows.values()
+            if (event := self._tracks[row.name].event)
+            and event.activation is not self._activation(row, self._tracks[row.name])
+        ]
+        fed = (self._feed(row, Input.ACTIVATION_CHANGED, by) for row in changed)
+        return tuple(event for event in fed if event is not None)
+
+
+def _priority(row: Condition, state: AlarmState) -> Priority:
+    """Escalation raises the priority by one."""
+    rank = _RANK.index(row.priority) + (state is AlarmState.ESCALATED)
+    return _RANK[min(rank, len(_RANK) - 1)]
+
+
+def _check_pause(seconds: float, limit_s: float) -> None:
+    if not 0.0 < seconds <= limit_s:
+        raise CommandRefused(f"a pause lasts above 0 and up to {limit_s:g} s, got {seconds}")

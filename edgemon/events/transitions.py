@@ -98,6 +98,9 @@ TRANSITIONS: Mapping[tuple[AlarmState, Input], Move] = MappingProxyType(
     }
 )
 
+ACTIVE = frozenset(PRESENCE) - {S.INACTIVE}
+"""The states of an occurrence."""
+
 LATCHING: Mapping[tuple[AlarmState, Input], Move] = MappingProxyType(
     {
         (S.ON, C.CONDITION_FALSE): Move(S.LATCHED, Phase.UPDATE),
