@@ -46,7 +46,7 @@ class SnapshotRow(BaseModel):
     condition: str
     state: AlarmState
     revision: int
-    unanswered_s: float  # since when its signal waits for somebody
+    unanswered_since_s: float  # its signal has waited for somebody since then
     event: AlarmEvent | None
 
     @model_validator(mode="after")
@@ -211,7 +211,7 @@ class AlarmEngine:
                 condition=name,
                 state=track.state if track.event else AlarmState.INACTIVE,
                 revision=track.revision,
-                unanswered_s=track.unanswered_s,
+                unanswered_since_s=track.unanswered_s,
                 event=track.event,
             )
             for name, track in self._tracks.items()
@@ -219,26 +219,26 @@ class AlarmEngine:
         )
         return Snapshot(bed=self.bed, taken_s=max(self._now_s, 0.0), rows=tuple(rows))
 
-    def restore(self, snapshot: Snapshot, now_s: float, down_s: float = 0.0) -> tuple[AlarmEvent, ...]:
-        """Go on where a snapshot was taken; the next step tells every occurrence again.
+    def restore(self, snapshot: Snapshot, now_s: float, *, same_clock: bool = True) -> tuple[AlarmEvent, ...]:
+        """Take up where an earlier run stopped, before the first step, which then tells every occurrence again.
 
-        Monotonic time may have begun anew, so ages count: `down_s` is how long ago the snapshot was taken, by the wall
-        clock. Returned are the ends of occurrences whose condition is no longer watched.
+        `same_clock` False means that the board was off in between: ages then go on from the snapshot's. Returned are
+        the ends of occurrences whose condition is no longer watched.
 
         Raises:
-            ValueError: another bed, or an engine that has already stepped.
+            ValueError: a snapshot of another bed, or an engine that has already stepped.
         """
-        if snapshot.bed != self.bed or math.isfinite(self._now_s) or not down_s >= 0.0:
-            raise ValueError(f"a snapshot of {snapshot.bed}, {down_s} s old, cannot be restored into {self.bed}")
+        if snapshot.bed != self.bed or math.isfinite(self._now_s):
+            raise ValueError(f"a snapshot of {snapshot.bed} cannot be restored into {self.bed} at {self._now_s} s")
         self._advance(now_s)
-        shift_s = now_s - down_s - snapshot.taken_s
-        ends = []
+        shift_s = min(0.0, now_s - snapshot.taken_s) if same_clock else now_s - snapshot.taken_s
+        ends: list[AlarmEvent] = []
         for row in snapshot.rows:
             event = row.event and replace(row.event, onset_s=row.event.onset_s + shift_s, at_s=row.event.at_s + shift_s)
+            track = _Track(row.state, row.revision, event, unanswered_s=row.unanswered_since_s + shift_s)
             if row.condition in self._tracks:
-                self._tracks[row.condition] = _Track(
-                    row.state, row.revision, event, unanswered_s=row.unanswered_s + shift_s, resend_s=-math.inf
-                )
+                track.resend_s = now_s
+                self._tracks[row.condition] = track
             elif event is not None:
                 end = replace(event, phase=Phase.END, presence=Presence.OFF, revision=row.revision + 1, at_s=now_s)
                 self._log.append(LogRow(self.bed, now_s, "not_watched", None, end))
@@ -295,9 +295,9 @@ class AlarmEngine:
             return
         if track.event.activation is not self._activation(row, track):
             yield Input.ACTIVATION_CHANGED
-        paused = track.event.activation is Activation.ALARM_PAUSED
+        signalled = track.event.activation is Activation.ON
         unanswered = row.escalate_s is not None and now_s - track.unanswered_s >= row.escalate_s
-        if track.state is AlarmState.ON and unanswered and not paused:
+        if track.state is AlarmState.ON and signalled and unanswered:
             yield Input.ESCALATE_DUE
         if now_s >= track.resend_s:
             yield Input.RESEND_DUE
