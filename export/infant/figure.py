@@ -73,7 +73,7 @@ def canon() -> Canon:
     )
     quads = mesh.quads["body"]
     x, y, z = shut[:, 0], shut[:, 1], shut[:, 2]
-    inner = _inner(opened[:BODY_VERTICES])
+    inner = _inner(opened[:BODY_VERTICES], quads)
     adjacency = _adjacency(quads)
     oval = ((x / 0.50) ** 2 + ((y + 0.02) / np.where(y > -0.02, 0.47, 0.47)) ** 2 < 1) & (z > 0.16)
     head_share = folded_weights()[:, MOVING.index("head")]
@@ -105,11 +105,19 @@ def _nearest(opened: Floats, place: tuple[float, float]) -> int:
     return int(np.argmin(gap))
 
 
-def _inner(opened: Floats) -> Floats:
-    """Vertices of the mouth's inside: behind the lips and cheeks, 1 deep inside."""
+def _inner(opened: Floats, quads: Ints) -> Floats:
+    """Vertices of the mouth's inside, told by normals that face the mouth's middle: 1 deep inside."""
+    corners = opened[quads]
+    facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    normal = np.zeros_like(opened)
+    for column in range(4):
+        np.add.at(normal, quads[:, column], facing)
+    middle = np.array([0.0, -0.29, 0.48], np.float32)
+    inward = np.einsum("vi,vi->v", normal, opened - middle) < 0
     x, y, z = opened[:, 0], opened[:, 1], opened[:, 2]
-    bag = (np.abs(x) < 0.18) & (y > -0.37) & (y < -0.14) & (z > 0.1)
-    return np.where(bag, np.clip((0.66 - 4.5 * x * x - z) / 0.06, 0, 1), 0).astype(np.float32)
+    bag = (np.abs(x) < 0.25) & (y > -0.45) & (y < -0.10) & (z > 0.05) & inward
+    inner: Floats = np.where(bag, np.clip((0.70 - 3.0 * x * x - z) / 0.05, 0, 1), 0).astype(np.float32)
+    return inner
 
 
 def _adjacency(quads: Ints) -> Ints:

@@ -84,7 +84,7 @@ def _feeding(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats
     start = (0.045, -0.13) if rng.random() < 0.65 else (0.10, -0.28)
     path = [(side * x, y) for x, y in (start, (0.15, -0.15), (0.25, -0.14), (0.36, -0.10), (0.46, -0.04))]
     on = _face_path(figure, path, radius)
-    end = on[-1] + np.cumsum([*rng.normal(0, 0.25, (3, 3)), side * 0.35, 0.1, -0.15], axis=0)
+    end = on[-1] + np.cumsum(rng.normal((side * 0.35, 0.1, -0.15), 0.25, (3, 3)), axis=0)
     parts = [props.tube(props.smooth_path(np.vstack([on[::4], end])), radius, (DEVICE_KIND, plastic(rng, infrared)))]
     return parts, _tape(rng, side, (float(rng.uniform(0.22, 0.33)), -0.13), float(rng.uniform(0.07, 0.13)))
 

@@ -88,12 +88,18 @@ class Buffers:
     bare_part: NDArray[np.uint8]
 
 
+@lru_cache(maxsize=1)
+def context() -> moderngl.Context:
+    """The one EGL context of this process: objects of two contexts must not mix."""
+    return moderngl.create_context(standalone=True, **EGL)
+
+
 class Renderer:
-    """One EGL context with its framebuffers for one image size (width, height)."""
+    """Programs, textures and framebuffers for one image size (width, height)."""
 
     def __init__(self, size: tuple[int, int], textures: dict[str, NDArray[np.float32]]) -> None:
         self.size = size
-        self.gl = moderngl.create_context(standalone=True, **EGL)
+        self.gl = context()
         self.programs = {
             (name, material): self.gl.program(
                 vertex_shader=shaders.vertex(), fragment_shader=shaders.fragment(name, material)
