@@ -7,15 +7,23 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from edgemon.events.engine import LogRow, Snapshot
 
 LOG_MAX_BYTES = 1_000_000  # two files of it are kept
 
 log = logging.getLogger(__name__)
-_SNAPSHOTS = TypeAdapter(tuple[Snapshot, ...])
 _LOG_ROW = TypeAdapter(LogRow)
+
+
+class Kept(BaseModel):
+    """Where all alarms stood, in which boot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    boot: str
+    beds: tuple[Snapshot, ...]
 
 
 class AlarmStore:
@@ -24,30 +32,26 @@ class AlarmStore:
     def __init__(self, folder: Path) -> None:
         self._snapshots = folder / "alarms.json"
         self._log = folder / "alarm_log.jsonl"
-        self._written = b""
+        self._written: tuple[object, ...] = ()
 
-    def load(self, boot: str) -> tuple[tuple[Snapshot, ...], bool]:
-        """The snapshots of an earlier run, none where the file is damaged; and whether it was in this boot."""
+    def load(self) -> Kept | None:
+        """What an earlier run left, or None where there was none or the file is damaged."""
         try:
-            data = json.loads(self._snapshots.read_bytes())
-            return _SNAPSHOTS.validate_python(data["beds"]), data["boot"] == boot
+            return Kept.model_validate_json(self._snapshots.read_bytes())
         except FileNotFoundError:
-            return (), True
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            return None
+        except (OSError, ValidationError) as error:
             log.error("%s: alarms start anew: %s", self._snapshots, str(error).splitlines()[0])
-            return (), True
+            return None
 
-    def save(self, boot: str, snapshots: Iterable[Snapshot]) -> None:
+    def save(self, boot: str, beds: tuple[Snapshot, ...]) -> None:
         """Keep where every alarm stands; writes only what changed."""
-        kept = tuple(snapshots)
-        gist = _SNAPSHOTS.dump_json(tuple(snapshot.model_copy(update={"taken_s": 0.0}) for snapshot in kept))
+        gist = tuple(snapshot.rows for snapshot in beds)
         if gist == self._written:
             return
         fresh = self._snapshots.with_suffix(".new")
         try:
-            fresh.write_text(
-                json.dumps({"boot": boot, "beds": _SNAPSHOTS.dump_python(kept, mode="json")}), encoding="utf-8"
-            )
+            fresh.write_text(Kept(boot=boot, beds=beds).model_dump_json(), encoding="utf-8")
             fresh.replace(self._snapshots)
         except OSError as error:
             log.error("%s: cannot be written: %s", self._snapshots, error.strerror)

@@ -12,7 +12,7 @@ from edgemon import __version__
 from edgemon.alarm_store import AlarmStore
 from edgemon.commands import execute
 from edgemon.config import Config
-from edgemon.errors import CommandRefused, WorkerStuck
+from edgemon.errors import CommandRefused, SourceLost, WorkerStuck
 from edgemon.events.conditions import Condition, settings_for
 from edgemon.events.engine import AlarmEngine
 from edgemon.frames.capture import Capture, CaptureStats
@@ -67,12 +67,12 @@ class Reporter:
             bed.id: Mind(bed.id, config.cadence, self._conditions, self._composer, prefix) for bed in config.beds
         }
         self._device_alarms = AlarmEngine(DEVICE_BED, self._conditions, prefix)
-        self._restore(now_s)
         self._link = Link(
             config.mqtt, self._composer, [bed.id for bed in config.beds], self._outbox,
             on_command=self._obey, clock=lambda: self._stamp(time.monotonic()),
             wake=wake,
         )  # fmt: skip
+        self._restore(now_s)
 
     def __enter__(self) -> Reporter:
         self._link.send(self._birth(self._stamp(time.monotonic())))
@@ -89,13 +89,19 @@ class Reporter:
         """Whether every source was a file that has come to its end and has been looked at.
 
         Raises:
+            SourceLost: a file could not be read, or not to its end.
             WorkerStuck: a camera needs a new process, or the vision thread is gone.
         """
         if self._vision.failure is not None:
             raise self._vision.failure
         if not self._vision.is_alive():
             raise WorkerStuck("the vision thread ended; its traceback stands above")
-        return all(capture.ended for capture in self._captures.values()) and self._vision.seen.empty()
+        if not all(capture.ended for capture in self._captures.values()) or not self._vision.seen.empty():
+            return False
+        errors = [error for capture in self._captures.values() if (error := capture.stats().error)]
+        if errors:
+            raise SourceLost("; ".join(errors))
+        return True
 
     def cameras_silent(self) -> bool:
         """Whether no camera gives frames: then there is nothing to make progress with, and alarms say so."""
@@ -120,7 +126,7 @@ class Reporter:
         self._send(self._composer.alarm(event, stamp) for event in events)
         if self._health_due.due(now_s):
             self._link.send(self._health_report(stamp))
-        self._store.save(self._counters.boot, [engine.snapshot() for engine in self._engines()])
+        self._store.save(self._counters.boot, tuple(engine.snapshot() for engine in self._engines()))
         self._store.append((row for engine in self._engines() for row in engine.drain_log()), stamp.ts)
 
     def pump(self, now_s: float) -> None:
@@ -180,11 +186,14 @@ class Reporter:
         return tuple(event for engine in self._engines() for event in engine.active())
 
     def _restore(self, now_s: float) -> None:
+        kept = self._store.load()
+        if kept is None:
+            return
         engines = {engine.bed: engine for engine in self._engines()}
-        snapshots, same_boot = self._store.load(self._counters.boot)
-        for snapshot in snapshots:
+        for snapshot in kept.beds:
             if snapshot.bed in engines:
-                engines[snapshot.bed].restore(snapshot, now_s, same_clock=same_boot)
+                ends = engines[snapshot.bed].restore(snapshot, now_s, same_clock=kept.boot == self._counters.boot)
+                self._send(self._composer.alarm(event, self._stamp(now_s)) for event in ends)
 
     def _stamp(self, now_s: float) -> Stamp:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
