@@ -7,6 +7,7 @@ import json
 import logging
 import queue
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -334,6 +335,34 @@ def test_an_alarm_that_ended_leaves_no_retained_message(broker: Broker, tmp_path
     with Ear(broker.settings(STATION), f"{BASE}/#") as late:
         late.last("_device/avail")
         assert not [topic for topic in late.topics() if "alarm" in topic]
+
+
+EMBEDDED = """
+import sys
+from edgemon.broker import EmbeddedBroker
+with EmbeddedBroker() as broker:
+    print(broker.port, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_embedded_broker_of_the_demo_carries_all_of_it(tmp_path: Path) -> None:
+    pytest.importorskip("amqtt", reason="needs the extra [station]")
+    words = (sys.executable, "-c", EMBEDDED)  # a process of its own, for amqtt leaves sockets open when it ends
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as broker:
+        assert broker.stdout is not None
+        settings = Mqtt(port=int(broker.stdout.readline()), protocol="3.1.1", delivery="receipt", resend_after_s=1)
+        with Ear(settings, f"{BASE}/#") as ear, Device(settings, tmp_path) as device:
+            eventually(lambda: device.link.connected, what="the connection")
+            for message in one_of_each(device.composer)[1:]:
+                device.do(lambda message=message: device.link.send(message))  # type: ignore[misc]
+            ends = {f"{BED}/{end}" for end in ("state", "vitals/hr", "vitals/hr/min", "event/cry", "alarm/hr_high")}
+            eventually(lambda: ends <= set(ear.topics()), what="all topics")
+            ear.client.publish(f"{BASE}/{BED}/cmd/acknowledge/req", command(), 1)
+            eventually(lambda: device.commands, what="the command")
+            waiting = [row.id for row in device.outbox.due(1e9, 1, 100, 100)]
+            ear.client.publish(f"{BASE}/_device/receipt", receipt(*waiting), 1)
+            eventually(lambda: device.outbox.waiting == 0, what="an empty outbox")
 
 
 def test_a_stop_without_any_broker_ends(tmp_path: Path) -> None:
