@@ -18,7 +18,8 @@ from wire import BED, alarm_event, bout, composer, minute, stamp
 from edgemon.errors import DeliveryError
 from edgemon.messages import Rank
 from edgemon.messages import payloads as p
-from edgemon.messages.outbox import LIVE_S, ROW_COST, Outbox
+from edgemon.messages.outbox import LIVE_S, Outbox
+from edgemon.messages.rows import ROW_COST
 from edgemon.records import Message, Presence
 
 RESEND_S = 5.0

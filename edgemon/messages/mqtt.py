@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -21,12 +19,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import BaseModel
 
 from edgemon.config import Mqtt
-from edgemon.errors import CommandRefused, DeliveryError, IllegalTransition, StorageFull
+from edgemon.errors import DeliveryError, StorageFull
 from edgemon.messages import payloads as p
 from edgemon.messages import topics as t
+from edgemon.messages.commands import Commands, OnCommand, Reply
 from edgemon.messages.compose import Composer, Stamp, decode, encode
 from edgemon.messages.credentials import password, tls_context
-from edgemon.messages.outbox import CLEARS, Outbox
+from edgemon.messages.outbox import Outbox
+from edgemon.messages.rows import CLEARS
 from edgemon.records import DEVICE_BED, Durability, Message
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,11 @@ log = logging.getLogger(__name__)
 MAX_INFLIGHT = 20
 MAX_QUEUED = 400  # in paho, when a new connection is told all retained messages at once
 MAX_INBOX = 256
-MAX_COMMANDS = 256  # remembered, so that each is executed once
 PUBACK_WINDOW = 20
 PRUNE_EVERY_S = 60.0
 LARGEST_PACKET_BYTES = 16 * 2**20  # so large that a command beyond 64 kB can be refused aloud, and memory is bounded
 
 _make_properties: Callable[[int], Properties] = Properties  # paho leaves its constructor untyped
-OnCommand = Callable[[p.CommandRequest], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,7 @@ class _Arrived:
     topic: str
     payload: bytes
     size: int
-    response_topic: str | None
-    correlation: bytes | None
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class _Outgoing:
     retain: bool
     expiry_s: int | None
     row_id: str = ""  # in the outbox
-    request: _Arrived | None = None  # that it answers
+    reply: Reply | None = None
 
 
 class Link:
@@ -88,7 +85,7 @@ class Link:
         self.settings, self.composer, self.outbox = settings, composer, outbox
         self.beds = (DEVICE_BED, *beds)
         self.last_receipt_s: float | None = None  # monotonic; when a station last said that it listens
-        self._on_command, self._clock, self._wake = on_command, clock, wake
+        self._clock, self._wake = clock, wake
         self._acks: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()  # mid, taken
         self._inbox: queue.Queue[_Arrived] = queue.Queue(MAX_INBOX)
         self._up = False  # written by paho's thread alone, as is _connections
@@ -98,8 +95,7 @@ class Link:
         self._inflight: dict[int, str] = {}
         self._retained: dict[str, Message] = {}
         self._newest: dict[str, Message] = {}
-        self._replies: dict[str, _Arrived] = {}  # requests by the id of their response
-        self._commands: OrderedDict[str, _Arrived] = OrderedDict()
+        self._commands = Commands(composer, on_command, clock)
         self._pruned_s = float("-inf")
         self._client = self._make_client()
         self._greetings = 0
@@ -124,7 +120,6 @@ class Link:
     def send(self, message: Message) -> None:
         """Take a message: into the outbox, or as its topic's newest, or out at once if there is a connection."""
         if message.durability >= Durability.OUTBOX:
-            self._reply_to(message)
             try:
                 self.outbox.put(message, self._clock().at_s)
             except StorageFull as error:
@@ -254,8 +249,7 @@ class Link:
             message.topic,
             bytes(message.payload[: t.MAX_PAYLOAD_BYTES]),
             len(message.payload),
-            getattr(properties, "ResponseTopic", None),
-            getattr(properties, "CorrelationData", None),
+            Reply(getattr(properties, "ResponseTopic", None), getattr(properties, "CorrelationData", None)),
         )
         try:
             self._inbox.put_nowait(arrived)
@@ -308,10 +302,8 @@ class Link:
         room = MAX_INFLIGHT - len(self._inflight)
         for row in self.outbox.due(now_s, self.settings.resend_after_s, room, window) if room > 0 else ():
             expiry_s = None if row.expiry_s is None else max(1, row.expiry_s - int(self.outbox.age_s(row, now_s)))
-            request = self._replies.get(row.id)
-            wanted = request.response_topic if request else None
-            topic = wanted if wanted and wanted.startswith(f"{self.composer.base}/") else row.topic
-            out = _Outgoing(topic, row.payload, row.qos, row.retain, expiry_s, row.id, request)
+            topic, reply = self._commands.topic(row.id, row.topic), self._commands.reply(row.id)
+            out = _Outgoing(topic, row.payload, row.qos, row.retain, expiry_s, row.id, reply)
             if not self._publish(out):
                 return
             self.outbox.sent(row.id, now_s)
@@ -336,8 +328,6 @@ class Link:
     def _delivered(self, ids: Sequence[str], now_s: float) -> None:
         if ids:
             self.outbox.delivered(ids, now_s)
-        for row_id in ids:
-            self._replies.pop(row_id, None)
 
     def _take_inbox(self, now_s: float) -> None:
         while not self._inbox.empty():
@@ -365,42 +355,13 @@ class Link:
             self._obey(payload, arrived)
 
     def _obey(self, request: p.CommandRequest, arrived: _Arrived) -> None:
-        if request.cmd_id in self._commands:
+        response = self._commands.obey(request, arrived.topic, arrived.reply)
+        if response is None:
             return
-        self._commands[request.cmd_id] = arrived
-        if len(self._commands) > MAX_COMMANDS:
-            self._commands.popitem(last=False)
-        revision, reason = None, None
-        try:
-            self._check(request, arrived)
-            revision = self._on_command(request)
-        except (CommandRefused, IllegalTransition) as error:
-            reason = str(error)
-            log.warning("command %s %s by %s refused: %s", request.name, request.cmd_id, request.by, reason)
-        status: Literal["done", "refused"] = "refused" if reason else "done"
-        self.send(self.composer.command_response(request, status, self._clock(), reason=reason, revision=revision))
-        if request.name == "rebirth" and status == "done":
+        self.send(response)
+        done = isinstance(response.payload, p.CommandResponse) and response.payload.status == "done"
+        if done and request.name == "rebirth":
             self._repeat_retained()
-
-    def _check(self, request: p.CommandRequest, arrived: _Arrived) -> None:
-        where = t.address(arrived.topic)
-        if (request.device, request.bed, request.name) != (self.composer.device, where.bed, where.free):
-            raise CommandRefused(
-                f"names device {request.device}, bed {request.bed}, command {request.name}, but came by {arrived.topic}"
-            )
-        now = self._clock()
-        # an unsynced clock cannot tell; a command cannot be old then either, for the broker keeps none for us
-        if now.ts_src != "unsynced" and request.expires <= now.ts:
-            raise CommandRefused(f"expired at {request.expires}; it is {now.ts} here")
-
-    def _reply_to(self, message: Message) -> None:
-        """Remember, for a response, where its request wanted it and with which correlation data."""
-        response = message.payload
-        request = self._commands.get(response.cmd_id) if isinstance(response, p.CommandResponse) else None
-        if isinstance(response, p.CommandResponse) and request is not None:
-            self._replies[response.id] = request
-            if len(self._replies) > MAX_COMMANDS:
-                del self._replies[next(iter(self._replies))]
 
     def _properties(self, out: _Outgoing) -> Properties | None:
         if not self._v5:
@@ -408,6 +369,6 @@ class Link:
         properties = _make_properties(PacketTypes.PUBLISH)
         if out.expiry_s is not None:
             properties.MessageExpiryInterval = out.expiry_s
-        if out.request is not None and out.request.correlation is not None:
-            properties.CorrelationData = out.request.correlation
+        if out.reply is not None and out.reply.correlation is not None:
+            properties.CorrelationData = out.reply.correlation
         return properties

@@ -9,7 +9,6 @@ import functools
 import itertools
 import logging
 import sqlite3
-import zlib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,20 @@ from typing import Any
 from edgemon.errors import DeliveryError, StorageFull
 from edgemon.messages import payloads as p
 from edgemon.messages.compose import encode
+from edgemon.messages.rows import (
+    CLEARS,
+    DROPPABLE,
+    INSERT,
+    ROW_COST,
+    SELECT,
+    TABLES,
+    UNSTORED_N,
+    Row,
+    clearing,
+    from_db,
+    patience_s,
+    values,
+)
 from edgemon.messages.topics import Rank, address
 from edgemon.records import Message, Presence
 
@@ -27,53 +40,7 @@ LIVE_S = 15.0  # an older message is history
 MAX_UNSTORED = 1000  # held in memory while the disk takes nothing
 STORE_AT_ONCE = 50
 LOG_PAGES = 100  # the write-ahead log stays below 400 kB, so that a nearly full disk still takes messages
-BACK_OFF = 8.0  # the pause between repeats grows up to this many times
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-TABLES = """
-CREATE TABLE IF NOT EXISTS rows(
-    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, rank INTEGER NOT NULL, bed TEXT NOT NULL,
-    topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL, retain INTEGER NOT NULL, expiry_s INTEGER,
-    put_s REAL NOT NULL, ends INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS lanes ON rows(rank, bed, n);
-CREATE INDEX IF NOT EXISTS ranks ON rows(rank, n);
-CREATE INDEX IF NOT EXISTS topics ON rows(topic, n);
-CREATE TABLE IF NOT EXISTS active(topic TEXT PRIMARY KEY, id TEXT NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS clock(only INTEGER PRIMARY KEY CHECK (only = 0), at_s REAL NOT NULL);
-"""
-COLUMNS = "n, id, rank, bed, topic, payload, qos, retain, expiry_s, put_s, ends"
-INSERT = f"INSERT OR IGNORE INTO rows({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants only
-SELECT = f"SELECT {COLUMNS} FROM rows"  # noqa: S608 - constants only
-DROPPABLE = "payload != x'' AND id NOT IN (SELECT id FROM active)"  # never an active alarm, nor what clears a topic
-UNSTORED_N = 2**62  # after all that are on the disk
-CLEARS = "clear "  # ids of the messages that clear a topic; the broker's PUBACK delivers them
-ROW_COST = 200  # bytes that a row takes besides its payload
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One message that waits; an empty payload takes an ended alarm off the broker."""
-
-    n: int
-    id: str
-    rank: Rank
-    bed: str
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    expiry_s: int | None
-    put_s: float
-    ends: bool
-
-    @property
-    def lane(self) -> tuple[Rank, str]:
-        """Rank and bed."""
-        return self.rank, self.bed
-
-    @property
-    def cost(self) -> int:
-        """Bytes that it takes."""
-        return len(self.payload) + ROW_COST
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +131,7 @@ class Outbox:
             heads = [rows for lane in self._lanes if lane[0] is rank and (rows := self._head(lane, window))]
             for rows in sorted(heads, key=lambda rows: rows[0].n):
                 sent = self._sent.get(rows[0].id)
-                again = sent is None or now_s - sent.at_s >= _patience_s(rows[0].id, sent.times, resend_after_s)
+                again = sent is None or now_s - sent.at_s >= patience_s(rows[0].id, sent.times, resend_after_s)
                 found += rows if again else [row for row in rows if row.id not in self._sent]
         return [self._marked(row, now_s) for row in found[:limit]]
 
@@ -189,7 +156,7 @@ class Outbox:
             if held is None:
                 self._arrived.add(row_id)
             elif held.ends:
-                self._unstored.setdefault(f"{CLEARS}{held.topic}", _clearing(held))
+                self._unstored.setdefault(f"{CLEARS}{held.topic}", clearing(held))
         self._forget_arrived(now_s)
 
     def prune(self, now_s: float) -> None:
@@ -231,7 +198,7 @@ class Outbox:
         found = self._read(
             f"{SELECT} WHERE rank = ? AND bed = ? ORDER BY n LIMIT ?", *lane, window + len(self._arrived)
         )
-        rows = [row for row in map(_from_db, found) if row.id not in self._arrived]
+        rows = [row for row in map(from_db, found) if row.id not in self._arrived]
         return (rows + [row for row in self._unstored.values() if row.lane == lane])[:window]
 
     def _store_unstored(self) -> None:
@@ -252,11 +219,11 @@ class Outbox:
 
     def _insert(self, row: Row) -> None:
         if row.rank is Rank.ALARM:  # news on a topic makes it needless to clear it
-            self._delete(map(_from_db, self._db.execute(f"{SELECT} WHERE topic = ? AND payload = x''", (row.topic,))))
+            self._delete(map(from_db, self._db.execute(f"{SELECT} WHERE topic = ? AND payload = x''", (row.topic,))))
         if not self._make_room(row):
             self.dropped += 1
             return
-        added = self._db.execute(INSERT, _values(row)).rowcount
+        added = self._db.execute(INSERT, values(row)).rowcount
         self._rows, self._bytes = self._rows + added, self._bytes + added * row.cost
         if row.rank is Rank.ALARM and row.payload:
             self._db.execute("DELETE FROM active WHERE topic = ?", (row.topic,))
@@ -269,7 +236,7 @@ class Outbox:
         while self._bytes + row.cost > self.max_bytes:
             for rank in sorted(Rank, reverse=True):
                 found = self._db.execute(f"{SELECT} WHERE rank = ? AND {DROPPABLE} ORDER BY n LIMIT 1", (rank,))
-                victims = [_from_db(old) for old in found]
+                victims = [from_db(old) for old in found]
                 if victims or rank <= row.rank:
                     break
             if not victims:
@@ -280,7 +247,7 @@ class Outbox:
     def _expire(self, now_s: float) -> None:
         before_s = now_s + self._offset_s - self.max_age_s
         found = self._db.execute(f"{SELECT} WHERE put_s < ? AND {DROPPABLE} ORDER BY n LIMIT 1000", (before_s,))
-        self._drop([_from_db(old) for old in found])
+        self._drop([from_db(old) for old in found])
         self._tick(now_s + self._offset_s)
 
     def _drop(self, victims: Collection[Row]) -> None:
@@ -291,7 +258,7 @@ class Outbox:
 
     def _remove(self, now_s: float) -> None:
         found = [self._db.execute(f"{SELECT} WHERE id = ?", (row_id,)).fetchone() for row_id in self._arrived]
-        self._retire([_from_db(row) for row in found if row])
+        self._retire([from_db(row) for row in found if row])
         self._tick(now_s + self._offset_s)
 
     def _retire(self, rows: Collection[Row]) -> None:
@@ -299,8 +266,8 @@ class Outbox:
         self._delete(rows)
         for row in rows:
             if row.ends and not self._db.execute("SELECT 1 FROM rows WHERE topic = ?", (row.topic,)).fetchone():
-                clear = _clearing(row)
-                self._db.execute(INSERT, _values(clear))
+                clear = clearing(row)
+                self._db.execute(INSERT, values(clear))
                 self._rows, self._bytes = self._rows + 1, self._bytes + clear.cost
 
     def _delete(self, rows: Iterable[Row]) -> None:
@@ -339,9 +306,9 @@ class Outbox:
         self._failing = False
         return True
 
-    def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def _read(self, sql: str, *wanted: object) -> list[tuple[Any, ...]]:
         try:
-            return self._db.execute(sql, values).fetchall()
+            return self._db.execute(sql, wanted).fetchall()
         except sqlite3.DatabaseError as error:
             if not _damaged(error):
                 raise _refusal(self.path, error) from error
@@ -408,23 +375,3 @@ def _refusal(path: Path, error: sqlite3.DatabaseError) -> DeliveryError:
     if code == sqlite3.SQLITE_BUSY:
         return DeliveryError(f"{path}: another edgemon uses this outbox; stop it or give another state_dir")
     return DeliveryError(f"{path}: the outbox cannot be used: {error}; the state directory must be writable")
-
-
-def _from_db(values: tuple[Any, ...]) -> Row:
-    n, row_id, rank, bed, topic, payload, qos, retain, expiry_s, put_s, ends = values
-    return Row(n, row_id, Rank(rank), bed, topic, payload, qos, bool(retain), expiry_s, put_s, bool(ends))
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    return (
-        row.id, row.rank, row.bed, row.topic, row.payload, row.qos, row.retain, row.expiry_s, row.put_s, row.ends,
-    )  # fmt: skip
-
-
-def _clearing(row: Row) -> Row:
-    return replace(row, n=UNSTORED_N, id=f"{CLEARS}{row.topic}", payload=b"", ends=False)
-
-
-def _patience_s(row_id: str, times: int, resend_after_s: float) -> float:
-    jitter = 1.0 + 0.25 * (zlib.crc32(f"{row_id} {times}".encode()) / 2**32)
-    return resend_after_s * min(2.0 ** (times - 1), BACK_OFF) * jitter
