@@ -13,13 +13,15 @@ from edgemon.records import Box
 from export.augment import Painter, expose
 from export.datasets import Image, Picture, Renders, london
 from export.face_cases import CONDITIONS, face_free, london_subjects, render_subjects
-from export.onnx_export import TASKS
+from export.onnx_export import TASKS, TaskName
 
 CALIBRATION_COUNT = 160
 CALIBRATION_SET = "{count} pictures of validation renders and of London adults in training, in all conditions"
 
 
-def real_inputs(task: str, renders: Path, photographs: Path | None, count: int = CALIBRATION_COUNT) -> Iterator[Tensor]:
+def real_inputs(
+    task: TaskName, renders: Path, photographs: Path | None, count: int = CALIBRATION_COUNT
+) -> Iterator[Tensor]:
     """`count` inputs (1, 3, H, W) of a network; renders are those of a split that training did not see."""
     for image in PICTURES[task](Renders(renders), photographs, count):
         yield prepare(image, TASKS[task].input)
@@ -63,7 +65,7 @@ def _crop(picture: Picture, side: int) -> Image:
     return aligned_crop(picture.rgb, box, picture.face.landmarks, side)
 
 
-PICTURES: Mapping[str, Callable[[Renders, Path | None, int], Iterator[Image]]] = {
+PICTURES: Mapping[TaskName, Callable[[Renders, Path | None, int], Iterator[Image]]] = {
     "face": _frames,
     "expression": _crops,
 }
@@ -72,4 +74,3 @@ PICTURES: Mapping[str, Callable[[Renders, Path | None, int], Iterator[Image]]] =
 def named(count: int) -> str:
     """The calibration set's name."""
     return CALIBRATION_SET.format(count=count)
-

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgemon.manifest import Manifest, Metric, ModelFile, Origin, parse
-from export.onnx_export import TASKS
+from export.onnx_export import TASKS, TaskName
 
 NOTES = Path(__file__).parent / "notes"
 Precision = Literal["fp32", "int8"]
@@ -49,7 +49,7 @@ def read_notes(path: Path) -> Notes:
 
 
 def draft(
-    task: str, version: str, precision: Precision, onnx: bytes, thresholds: Mapping[str, float], notes: Notes
+    task: TaskName, precision: Precision, onnx: bytes, *, version: str, thresholds: Mapping[str, float], notes: Notes
 ) -> ModelFile:
     """A model that can be run and measured but not yet released: it has no metrics."""
     spec = TASKS[task]
@@ -111,7 +111,9 @@ def card(notes: Notes, released: tuple[ModelFile, ...], tables: Mapping[str, tup
     lines = [f"# {first.task}", "", notes.intended_use, "", "| file | model | size | SHA-256 |", "|---|---|---|---|"]
     for file in released:
         m = file.manifest
-        lines.append(f"| `{m.id}.onnx` | {m.label}, {m.precision} | {len(file.onnx) / 1e6:.2f} MB | `{m.sha256[:16]}` |")
+        lines.append(
+            f"| `{m.id}.onnx` | {m.label}, {m.precision} | {len(file.onnx) / 1e6:.2f} MB | `{m.sha256[:16]}` |"
+        )
     width, height = first.input.size_px
     lines += ["", "## Input and output", "", f"One RGB image of {width}x{height}, (x - {first.input.mean[0]}) * scale."]
     lines += [f"- `{output.name}`: {output.meaning}" for output in first.outputs]

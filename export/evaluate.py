@@ -20,7 +20,9 @@ TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
 Report = FaceReport | ExpressionReport
 
 
-def evaluate_face(finder: Finder, shipped: float, data: Path, photographs: Path | None, limit: int | None) -> FaceReport:
+def evaluate_face(
+    finder: Finder, shipped: float, data: Path, photographs: Path | None, limit: int | None
+) -> FaceReport:
     """The protocol of the face benchmark on one detector."""
     renders = Renders(data)
     subjects = [render_subjects(renders, limit)]

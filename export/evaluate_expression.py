@@ -46,7 +46,7 @@ class Reads:
 
 
 def read_renders(model: ExpressionModel, renders: Renders, finder: Finder | None) -> tuple[Reads, float]:
-    """Read every face; through the detector's own box and landmarks where one is given. With the share of faces read."""
+    """Read every face, by the detector's own box and landmarks where one is given; with the share of faces read."""
     rows, scores, seen = [], [], 0
     for index, row in enumerate(renders.rows):
         if row["face_box"] is None:
@@ -96,8 +96,8 @@ def read_adults(model: ExpressionModel, folder: Path, finder: Finder) -> FalseCa
         place = _found(finder, picture.rgb, picture.face.box())
         if place is not None:
             got = model.read(picture.rgb, *place)
-            closed = got.eyes_closed >= model.manifest.threshold("eyes_closed")
-            calls.append((closed, got.crying >= model.manifest.threshold("crying")))
+            limits = [model.manifest.threshold(name) for name in ("eyes_closed", "crying")]
+            calls.append(np.array([got.eyes_closed, got.crying]) >= limits)
     closed, crying = np.mean(np.array(calls).reshape(-1, 2), axis=0) if calls else (np.nan, np.nan)
     return FalseCalls("London adults test", len(persons), len(calls), float(closed), float(crying))
 
@@ -127,7 +127,9 @@ class ExpressionReport:
         if self.adults is not None and self.adults.found:
             a = self.adults
             data = f"{a.name}, the detector's crops ({a.found} of {a.persons} found)"
-            rows.append(Metric(name="open eyes called closed", data=data, condition="studio", value=a.eyes_called_closed))
+            rows.append(
+                Metric(name="open eyes called closed", data=data, condition="studio", value=a.eyes_called_closed)
+            )
             rows.append(Metric(name="calm called crying", data=data, condition="studio", value=a.called_crying))
         return tuple(rows)
 

@@ -114,7 +114,9 @@ class FaceReport:
         free = f"face-free frames ({self.false.size})"
         for how, threshold in self.thresholds.items():
             share = round(share_at(self.false, threshold), 4)
-            rows.append(Metric(name="false frames", data=free, condition=f"threshold {threshold:.3f}; {how}", value=share))
+            rows.append(
+                Metric(name="false frames", data=free, condition=f"threshold {threshold:.3f}; {how}", value=share)
+            )
         for f in self.finds:
             errors = f.roll_errors_deg(self.shipped)
             rows += [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import io
 import pickle
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from export.recipes import CROP_MEAN, CROP_SCALE, FACE_MEAN, FACE_SCALE
 from export.retinaface import FaceConfig, RetinaFace
 
 OPSET = 17
+TaskName = Literal["face", "expression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ class Task:
         return tuple(ModelOutput(name=name, meaning=meaning) for name, meaning in self.outputs.items())
 
 
-TASKS: Mapping[str, Task] = {
+TASKS: Mapping[TaskName, Task] = {
     "face": Task(RetinaFace, FaceConfig().size_px, FACE_MEAN, FACE_SCALE, retinaface.OUTPUTS),
     "expression": Task(BabyEHANet, (ExpressionConfig().size_px,) * 2, CROP_MEAN, CROP_SCALE, babyehanet.OUTPUTS),
 }
 
 
-def load_network(task: str, weights: Path | None) -> nn.Module:
+def load_network(task: TaskName, weights: Path | None) -> nn.Module:
     """The network with these weights, or as initialised, ready to be exported.
 
     Raises:
@@ -73,21 +75,24 @@ def calibrated(network: nn.Module, temperatures: Mapping[str, float]) -> nn.Modu
     return Calibrated(network, torch.tensor([temperatures.get(name, 1.0) for name in TARGETS])).eval()
 
 
-def to_onnx(network: nn.Module, task: str) -> bytes:
+def to_onnx(network: nn.Module, task: TaskName) -> bytes:
     """The graph of a network in evaluation mode for one image of the task's size."""
-    spec, buffer = TASKS[task], io.BytesIO()
-    with warnings.catch_warnings():  # the graph of the newer exporter is neither smaller nor faster here
+    spec = TASKS[task]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # the newer exporter's graph is neither smaller nor faster here; as_tensor of a tensor traces to nothing
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "torch.as_tensor results are registered as constants")
+        path = Path(folder) / "model.onnx"
         torch.onnx.export(
             network,
             (torch.zeros(spec.input.shape),),
-            buffer,
+            path,
             opset_version=OPSET,
             input_names=[spec.input.name],
             output_names=list(spec.outputs),
             dynamo=False,
         )
-    return buffer.getvalue()
+        return path.read_bytes()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,8 +13,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from edgemon.inference import ExpressionModel, Model, Tensor
 from edgemon.faces.detect import FaceDetector
+from edgemon.inference import ExpressionModel, Model, Tensor
 from edgemon.manifest import load
 from export.babyehanet import TARGETS
 from export.calibration import real_inputs

@@ -15,7 +15,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from edgemon.inference import Tensor
 from edgemon.manifest import load
 from export.calibration import CALIBRATION_COUNT, named, real_inputs
-from export.onnx_export import TASKS
+from export.onnx_export import TASKS, TaskName
 
 KEPT_FLOAT = ("Head.", "classifier", "Gate", "/Div", "/Sigmoid")  # small, and what they give is read as numbers
 
@@ -28,7 +28,7 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships
         return next(self._feeds, None)
 
 
-def to_int8(fp32: bytes, task: str, tensors: Iterable[Tensor]) -> bytes:
+def to_int8(fp32: bytes, task: TaskName, tensors: Iterable[Tensor]) -> bytes:
     """The int8 graph of an fp32 one; heads and gates stay float."""
     with tempfile.TemporaryDirectory() as folder:
         source, clean, target = (Path(folder) / name for name in ("fp32.onnx", "clean.onnx", "int8.onnx"))

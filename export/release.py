@@ -24,14 +24,14 @@ from export.evaluate_face import false_scores
 from export.expression_data import labels_of
 from export.face_cases import face_free, london_subjects, render_subjects
 from export.metrics import temperature, threshold_at
-from export.onnx_export import TASKS, calibrated, load_network, to_onnx
+from export.onnx_export import TASKS, TaskName, calibrated, load_network, to_onnx
 from export.parity import INPUTS, check_difference, loss
 from export.quantize import to_int8
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The splits that a release is made from: thresholds, temperatures and int8 ranges from `val`, figures from `test`."""
+    """The splits of a release: thresholds, temperatures and int8 ranges come from `val`, figures from `test`."""
 
     val: Path
     test: Path
@@ -43,7 +43,7 @@ class Sources:
 class Plan:
     """What is released, where to, and what is said of it."""
 
-    task: str
+    task: TaskName
     version: str
     folder: Path
     notes: Notes
@@ -51,7 +51,7 @@ class Plan:
 
     def draft(self, precision: Precision, onnx: bytes, thresholds: Mapping[str, float]) -> ModelFile:
         """A model of this release that is not measured yet."""
-        return draft(self.task, self.version, precision, onnx, thresholds, self.notes)
+        return draft(self.task, precision, onnx, version=self.version, thresholds=thresholds, notes=self.notes)
 
     def measure(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Report]:
         """Choose the thresholds that data must choose, on `val`; measure on `test`."""
