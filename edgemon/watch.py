@@ -136,12 +136,10 @@ def _learn(bed: BedView, payload: p.Header, now_s: float) -> None:
         bed.state, bed.state_s = payload, now_s
     elif isinstance(payload, p.HeartRateVital):
         bed.heart_rate, bed.heart_rate_s = payload.heart_rate, now_s
-    elif isinstance(payload, p.Alarm):
+    elif isinstance(payload, p.Alarm) and not payload.replay:
         known = bed.alarms.get(payload.condition)
         if known is None or (payload.session, payload.seq) > (known.session, known.seq):
             bed.alarms[payload.condition] = payload
-            if payload.presence is Presence.OFF:
-                del bed.alarms[payload.condition]
 
 
 def _age(seconds: float) -> str:
@@ -183,7 +181,8 @@ def cells(bed: BedView, now_s: float, *, ages: bool = True) -> dict[str, str]:
 
 def alarms(bed: BedView) -> str:
     """The alarms that stand, in words; those of `state` count too, for they come even while alarm topics wait."""
-    found = {alarm.condition: (alarm.priority, alarm.presence) for alarm in bed.alarms.values()}
+    stand = [alarm for alarm in bed.alarms.values() if alarm.presence is not Presence.OFF]
+    found = {alarm.condition: (alarm.priority, alarm.presence) for alarm in stand}
     if bed.state is not None:
         found |= {alarm.condition: (alarm.priority, alarm.presence) for alarm in bed.state.active_alarms}
     order = list(Priority)
