@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -33,6 +35,7 @@ class AlarmStore:
         self._snapshots = folder / "alarms.json"
         self._log = folder / "alarm_log.jsonl"
         self._written: tuple[object, ...] = ()
+        self._failing: set[Path] = set()  # told once, until it works again
 
     def load(self) -> Kept | None:
         """What an earlier run left, or None where there was none or the file is damaged."""
@@ -50,23 +53,32 @@ class AlarmStore:
         if gist == self._written:
             return
         fresh = self._snapshots.with_suffix(".new")
-        try:
-            fresh.write_text(Kept(boot=boot, beds=beds).model_dump_json(), encoding="utf-8")
+        with self._writing(self._snapshots):
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write(Kept(boot=boot, beds=beds).model_dump_json())
+                file.flush()
+                os.fsync(file.fileno())
             fresh.replace(self._snapshots)
-        except OSError as error:
-            log.error("%s: cannot be written: %s", self._snapshots, error.strerror)
-            return
-        self._written = gist
+            self._written = gist
 
     def append(self, rows: Iterable[LogRow], ts: str) -> None:
         """Write moves to the log, each with the wall time at which it was written."""
         lines = [json.dumps({"ts": ts, **_LOG_ROW.dump_python(row, mode="json")}) + "\n" for row in rows]
         if not lines:
             return
-        try:
+        with self._writing(self._log):
             if self._log.exists() and self._log.stat().st_size > LOG_MAX_BYTES:
                 self._log.replace(self._log.with_suffix(".1.jsonl"))
             with self._log.open("a", encoding="utf-8") as file:
                 file.writelines(lines)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            log.error("%s: cannot be written: %s", self._log, error.strerror)
+            if path not in self._failing:
+                log.error("%s: cannot be written: %s", path, error.strerror)
+            self._failing.add(path)
+        else:
+            self._failing.discard(path)

@@ -34,7 +34,9 @@ def execute(engines: Mapping[str, AlarmEngine], request: p.CommandRequest, now_s
     Raises:
         CommandRefused: with the reason; nothing was changed.
     """
-    engine = engines.get(request.bed)
+    engine, command = engines.get(request.bed), _COMMANDS.get(request.name)
     if engine is None:
         raise CommandRefused(f"no bed {request.bed!r} here; known: {', '.join(engines)}")
-    return _COMMANDS[request.name](engine, request, now_s)
+    if command is None:
+        raise CommandRefused(f"{request.name!r} is no command to an alarm; known: {', '.join(_COMMANDS)}")
+    return command(engine, request, now_s)

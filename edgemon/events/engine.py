@@ -35,13 +35,13 @@ MAX_AUDIO_PAUSE_S = 120.0  # ISO 80601-2-61, as cited: two minutes
 _MAX_LOG = 256
 
 _RANK = (Priority.LOW, Priority.MEDIUM, Priority.HIGH)
-_STANDING = ACTIVE - {AlarmState.LATCHED} | {AlarmState.PENDING}
+_STANDING = ACTIVE - {AlarmState.LATCHED}  # hysteresis is for these alone: nothing starts within its limits
 
 
 class SnapshotRow(BaseModel):
     """One condition's occurrence, or only its newest revision where there is none."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     condition: str
     state: AlarmState
@@ -59,11 +59,19 @@ class SnapshotRow(BaseModel):
 class Snapshot(BaseModel):
     """All that a restart must not forget; `model_dump_json` and `model_validate_json` carry it over."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     bed: str
     taken_s: float
     rows: tuple[SnapshotRow, ...]
+
+    @model_validator(mode="after")
+    def _past(self) -> Snapshot:
+        for row in self.rows:
+            event = row.event
+            if event and not (math.isfinite(event.onset_s) and event.at_s <= self.taken_s and event.bed == self.bed):
+                raise ValueError(f"{row.condition}: an event of {event.bed} at {event.at_s} s is not of this snapshot")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ class _Track:
 
     @property
     def standing(self) -> bool:
-        return self.state in _STANDING or self.true_s is not None
+        return self.state in _STANDING
 
 
 class AlarmEngine:
@@ -255,7 +263,8 @@ class AlarmEngine:
 
     def _judge(self, row: Condition, facts: Facts) -> Iterator[AlarmEvent]:
         track = self._tracks[row.name]
-        track.value = row.measure(facts)
+        value = row.measure(facts)
+        track.value = value if value is not None and math.isfinite(value) else None
         told = self._note(row, track)
         for cause in (() if told is None else (told,), self._due(row, track)):
             yield from (event for each in cause if (event := self._feed(row, each, None)) is not None)
