@@ -73,6 +73,7 @@ class Condition:
     scope: Scope
     priority: Priority
     measure: Measure
+    what: str  # that is measured, in the words of the operator
     source: str
     sense: Sense = Sense.FLAG
     limit: float | None = None
@@ -174,39 +175,43 @@ def _newly_dropped(facts: Facts) -> float:
 _P, _T = Kind.PHYSIOLOGICAL, Kind.TECHNICAL
 _BED, _DEVICE = Scope.BED, Scope.DEVICE
 _HIGH, _MEDIUM, _LOW = Priority.HIGH, Priority.MEDIUM, Priority.LOW
-_HR = "design/MQTT.md, Alarms: starting point for term newborns, to be set by the unit"
+_HR = "a starting point for term newborns, to be set by the unit"
 _OWN = "edgemon's choice"
 
 CONDITIONS: tuple[Condition, ...] = (
-    Condition("hr_low", _P, _BED, _HIGH, _heart_rate, _HR, Sense.BELOW, 100.0, "/min", (30.0, 200.0), 5.0,
-              delay_s=10.0, clear_s=3.0, escalate_s=120.0, latching=True),
-    Condition("hr_high", _P, _BED, _MEDIUM, _heart_rate, _HR, Sense.ABOVE, 200.0, "/min", (100.0, 300.0), 5.0,
-              delay_s=10.0, clear_s=3.0, escalate_s=120.0),
-    Condition("cry_sustained", _P, _BED, _LOW, _crying, f"{_OWN}: a notice; bouts < 10 s apart are one",
+    Condition("hr_low", _P, _BED, _HIGH, _heart_rate, "heart rate", _HR,
+              Sense.BELOW, 100.0, "/min", (30.0, 200.0), 5.0, delay_s=10.0, clear_s=3.0, escalate_s=120.0,
+              latching=True),
+    Condition("hr_high", _P, _BED, _MEDIUM, _heart_rate, "heart rate", _HR,
+              Sense.ABOVE, 200.0, "/min", (100.0, 300.0), 5.0, delay_s=10.0, clear_s=3.0, escalate_s=120.0),
+    Condition("cry_sustained", _P, _BED, _LOW, _crying, "crying", f"{_OWN}: a notice; breaks below 10 s are none",
               delay_s=60.0, clear_s=10.0),
-    Condition("camera_lost", _T, _BED, _MEDIUM, lambda f: f.frame_age_s,
-              "design/YARDSTICKS.md: told within 2 s", Sense.ABOVE, 1.5, "s", (0.5, 60.0), 0.5,
-              unknown_limit_s=10.0, escalate_s=120.0),
-    Condition("camera_frozen", _T, _BED, _MEDIUM, _frozen, f"{_OWN}: a sensor's noise changes every frame",
-              Sense.ABOVE, 5.0, "s", (1.0, 600.0), escalate_s=120.0),
-    Condition("view_dark", _T, _BED, _LOW, _luma, f"{_OWN}: of 255", Sense.BELOW, 12.0, "1", (0.0, 255.0), 4.0,
-              delay_s=10.0, clear_s=2.0),
-    Condition("view_obstructed", _T, _BED, _LOW, _covered, _OWN, delay_s=30.0, clear_s=2.0),
-    Condition("face_not_found", _T, _BED, _LOW, _face_missing, _OWN, delay_s=30.0, clear_s=2.0),
-    Condition("hr_unavailable", _T, _BED, _LOW, _heart_rate_missing, _OWN, delay_s=60.0, clear_s=5.0),
-    Condition("model_failed", _T, _DEVICE, _MEDIUM, lambda f: float(bool(f.health.failed_models)), _OWN,
-              clear_s=5.0, escalate_s=300.0),
-    Condition("overheated", _T, _DEVICE, _LOW, lambda f: f.health.temperature_c,
-              "Raspberry Pi: the SoC throttles from 80 C", Sense.ABOVE, 80.0, "Cel", (40.0, 110.0), 5.0, delay_s=10.0),
-    Condition("undervoltage", _T, _DEVICE, _LOW, _undervoltage, "Raspberry Pi get_throttled bit 0", clear_s=10.0),
-    Condition("storage_full", _T, _DEVICE, _MEDIUM, _free_mb, _OWN, Sense.BELOW, 50.0, "MB", (1.0, 1e6), 10.0,
-              escalate_s=300.0),
-    Condition("messages_dropped", _T, _DEVICE, _MEDIUM, _newly_dropped,
-              "design/MQTT.md, Delivery 4: every drop is a technical alarm", clear_s=60.0, latching=True),
-    Condition("clock_unsynced", _T, _DEVICE, _LOW, lambda f: float(f.health.clock_source == "unsynced"), _OWN,
-              delay_s=60.0),
+    Condition("camera_lost", _T, _BED, _MEDIUM, lambda f: f.frame_age_s, "age of the newest frame",
+              f"{_OWN}: told within 2 s", Sense.ABOVE, 1.5, "s", (0.5, 60.0), 0.5, unknown_limit_s=10.0,
+              escalate_s=120.0),
+    Condition("camera_frozen", _T, _BED, _MEDIUM, _frozen, "time without one changed bit",
+              f"{_OWN}: a sensor's noise changes every frame", Sense.ABOVE, 5.0, "s", (1.0, 600.0), escalate_s=120.0),
+    Condition("view_dark", _T, _BED, _LOW, _luma, "mean brightness (0..255)", _OWN,
+              Sense.BELOW, 12.0, "1", (0.0, 255.0), 4.0, delay_s=10.0, clear_s=2.0),
+    Condition("view_obstructed", _T, _BED, _LOW, _covered, "face covered", _OWN, delay_s=30.0, clear_s=2.0),
+    Condition("face_not_found", _T, _BED, _LOW, _face_missing, "no face in a good view", _OWN,
+              delay_s=30.0, clear_s=2.0),
+    Condition("hr_unavailable", _T, _BED, _LOW, _heart_rate_missing, "no heart rate of a visible face", _OWN,
+              delay_s=60.0, clear_s=5.0),
+    Condition("model_failed", _T, _DEVICE, _MEDIUM, lambda f: float(bool(f.health.failed_models)), "a model failed",
+              _OWN, clear_s=5.0, escalate_s=300.0),
+    Condition("overheated", _T, _DEVICE, _LOW, lambda f: f.health.temperature_c, "temperature of the processor",
+              "Raspberry Pi: it throttles from 80 C", Sense.ABOVE, 80.0, "Cel", (40.0, 110.0), 5.0, delay_s=10.0),
+    Condition("undervoltage", _T, _DEVICE, _LOW, _undervoltage, "supply voltage too low",
+              "Raspberry Pi: get_throttled, bit 0", clear_s=10.0),
+    Condition("storage_full", _T, _DEVICE, _MEDIUM, _free_mb, "free storage", _OWN,
+              Sense.BELOW, 50.0, "MB", (1.0, 1e6), 10.0, escalate_s=300.0),
+    Condition("messages_dropped", _T, _DEVICE, _MEDIUM, _newly_dropped, "messages newly dropped",
+              f"{_OWN}: no drop goes unnoticed", clear_s=60.0, latching=True),
+    Condition("clock_unsynced", _T, _DEVICE, _LOW, lambda f: float(f.health.clock_source == "unsynced"),
+              "wall clock not set", _OWN, delay_s=60.0),
     Condition("broker_unreachable", _T, _DEVICE, _MEDIUM, lambda f: float(not f.health.connected),
-              f"{_OWN}: a signal on the device itself", delay_s=10.0),
+              "no connection to the broker", f"{_OWN}: a signal on the device itself", delay_s=10.0),
 )  # fmt: skip
 
 
