@@ -273,6 +273,13 @@ def test_an_old_acknowledgement_does_not_hide_the_next_low_heart_rate() -> None:
     assert moves(ward.go(11, bpm=80.0)) == [("hr_low", Phase.UPDATE, Presence.ON)]
 
 
+def test_ignorance_that_is_the_condition_itself_is_not_ended_by_an_acknowledgement() -> None:
+    ward = Ward(only("camera_lost"))
+    ward.go(11, {"frame_age_s": None})
+    ward.ack("camera_lost")
+    assert moves(ward.go(200, {"frame_age_s": None})) == []
+
+
 def test_the_camera_is_told_lost_within_two_seconds_and_hides_no_infant() -> None:
     ward, events = Ward(), []
     ward.go(20)
