@@ -585,7 +585,7 @@ def test_a_physiological_alarm_starts_only_from_a_known_wrong_value_after_its_de
         for event in events:
             row = rows[event.condition]
             if event.kind is Kind.PHYSIOLOGICAL and event.phase is Phase.START:
-                assert row.holds(row.measure(Facts(patient.at_s, patient, well(patient.at_s), None)), standing=True)
+                assert row.holds(row.measure(Facts(patient.at_s, patient, well(patient.at_s), None)), standing=False)
                 assert event.at_s - event.onset_s >= row.delay_s
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgemon.events.bouts import RULES, UPDATE_S, BoutRule, Bouts
@@ -131,6 +131,7 @@ spans = st.lists(
 
 
 @given(st.sampled_from([rule.type for rule in RULES]), spans)
+@settings(max_examples=40)
 def test_every_start_has_one_end_and_bouts_never_overlap(kind: str, lengths: list[tuple[bool | None, float]]) -> None:
     until_s, course = 0.0, []
     for within, length_s in lengths:

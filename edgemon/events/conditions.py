@@ -102,7 +102,7 @@ class Condition:
 
     def holds(self, value: float | None, standing: bool) -> bool | None:
         """Whether the measured value is wrong, None where there is none; a standing one clears past the hysteresis."""
-        if value is None or math.isnan(value):
+        if value is None or not math.isfinite(value):
             return None
         if self.limit is None:
             return value != 0.0
@@ -187,8 +187,8 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("cry_sustained", _P, _BED, _LOW, _crying, "crying", f"{_OWN}: a notice; breaks below 10 s are none",
               delay_s=60.0, clear_s=10.0),
     Condition("camera_lost", _T, _BED, _MEDIUM, lambda f: f.frame_age_s, "age of the newest frame",
-              f"{_OWN}: told within 2 s", Sense.ABOVE, 1.5, "s", (0.5, 60.0), 0.5, unknown_limit_s=10.0,
-              escalate_s=120.0),
+              f"{_OWN}: told within 2 s", Sense.ABOVE, 1.5, "s", (0.5, 60.0), 0.5, clear_s=2.0,
+              unknown_limit_s=10.0, escalate_s=120.0),
     Condition("camera_frozen", _T, _BED, _MEDIUM, _frozen, "time without one changed bit",
               f"{_OWN}: a sensor's noise changes every frame", Sense.ABOVE, 5.0, "s", (1.0, 600.0), escalate_s=120.0),
     Condition("view_dark", _T, _BED, _LOW, _luma, "mean brightness (0..255)", _OWN,
@@ -205,13 +205,13 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("undervoltage", _T, _DEVICE, _LOW, _undervoltage, "supply voltage too low",
               "Raspberry Pi: get_throttled, bit 0", clear_s=10.0),
     Condition("storage_full", _T, _DEVICE, _MEDIUM, _free_mb, "free storage", _OWN,
-              Sense.BELOW, 50.0, "MB", (1.0, 1e6), 10.0, escalate_s=300.0),
+              Sense.BELOW, 50.0, "MB", (1.0, 1e6), 10.0, clear_s=10.0, escalate_s=300.0),
     Condition("messages_dropped", _T, _DEVICE, _MEDIUM, _newly_dropped, "messages newly dropped",
               f"{_OWN}: no drop goes unnoticed", clear_s=60.0, latching=True),
     Condition("clock_unsynced", _T, _DEVICE, _LOW, lambda f: float(f.health.clock_source == "unsynced"),
               "wall clock not set", _OWN, delay_s=60.0),
     Condition("broker_unreachable", _T, _DEVICE, _MEDIUM, lambda f: float(not f.health.connected),
-              "no connection to the broker", f"{_OWN}: a signal on the device itself", delay_s=10.0),
+              "no connection to the broker", f"{_OWN}: a signal on the device itself", delay_s=10.0, clear_s=10.0),
 )  # fmt: skip
 
 
