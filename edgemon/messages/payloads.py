@@ -6,7 +6,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from edgemon.records import ClockSource, Cry, Eyes, Kind, Phase, Presence, Priority, Reason, Sleep
+from edgemon.records import Activation, ClockSource, Cry, Eyes, Kind, Phase, Presence, Priority, Reason, Sleep
 
 VERSION = 1
 INTENDED_USE = (
@@ -25,6 +25,7 @@ Ref = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+/-]{1,128}$")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}/[0-9a-zA-Z-]{1,36}/\d{1,16}$")]
 Seconds = Annotated[float, Field(ge=0)]
 TsSource = ClockSource
+SIGNALS = "signals to give: all, all but sound, or none; a pause never changes presence"
 
 
 class Payload(BaseModel):
@@ -211,6 +212,7 @@ class ActiveAlarm(Payload):
     kind: Kind
     priority: Priority
     presence: Presence
+    activation: Activation = Field(description=SIGNALS)
     alarm_id: Ref
     revision: int = Field(ge=1)
     onset: Ts
@@ -294,6 +296,7 @@ class Alarm(Durable):
     priority: Priority
     phase: Phase
     presence: Presence
+    activation: Activation = Field(description=SIGNALS)
     latching: bool
     alarm_id: Ref
     revision: int = Field(ge=1)

@@ -102,6 +102,8 @@ Schemas and an AsyncAPI 3.0 document. MQTT 5 and 3.1.1 both work; expiry, respon
   without waiting.
 * An alarm that ended is published with `presence: off`, and after that has been delivered an empty retained message
   takes the topic off the broker.
+* `activation` of an alarm tells which of its signals to give (a pause leaves out the sound, or all of them); its
+  `presence` and [docs/alarms.md](alarms.md) tell how it stands.
 * No message for 45 s is an alarm of its own: no data.
 
 ## Commands
