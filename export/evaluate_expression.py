@@ -20,6 +20,7 @@ from export.expression_data import labels_of
 
 Array = NDArray[np.float64]
 JUDGED = TARGETS[:3]
+BY_LIGHT = ("AUC", "balanced accuracy")
 LIGHTS = ("bright", "dim", "dark", "infrared")
 MEASURES: Mapping[str, Callable[[Array, Array], float]] = {
     "AUC": metrics.auc,
@@ -123,6 +124,7 @@ class ExpressionReport:
                         rows += [
                             Metric(name=name, data=data, condition=where, value=round(measure(scores, truth), 4))
                             for name, measure in MEASURES.items()
+                            if light is None or name in BY_LIGHT
                         ]
         if self.adults is not None and self.adults.found:
             a = self.adults

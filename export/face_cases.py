@@ -18,6 +18,7 @@ FRAME_PX = (320, 240)
 FACE_PX = 106.0  # a newborn's face in a frame of that width
 DARK_GAIN, DARK_NOISE = 0.22, 6.0
 MIN_VISIBLE, MAX_YAW_DEG = 0.5, 60.0
+FREE_KINDS = ("renders of no face", "textures", "spoiled faces")  # in turn
 LONDON_PLACES = 4  # frames of each person and condition
 
 
@@ -124,9 +125,9 @@ def face_free(renders: Renders, subjects: Sequence[Subjects], count: int, seed: 
     painter = Painter(rng)
     empty = [renders.rgb(i) for i, row in enumerate(renders.rows) if row["face_box"] is None]
     for number in range(count):
-        kind = number % 3
+        kind = number % len(FREE_KINDS)
         if kind == 0 and empty:
-            rgb = _turned(rng, empty[(number // 3) % len(empty)])
+            rgb = _turned(rng, empty[number // len(FREE_KINDS) % len(empty)])
         elif kind == 1:
             rgb = painter.texture(FRAME_PX)
         else:
