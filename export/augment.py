@@ -94,12 +94,12 @@ def cover(painter: Painter, scene: Scene) -> Scene:
     rng, rgb = painter.rng, scene.rgb.copy()
     for face in scene.faces:
         kind = rng.random()
-        if kind < 0.5:
+        if kind < 0.6:
             continue
         colour = tuple(int(v) for v in rng.integers(0, 256, 3))
-        if kind < 0.68:
+        if kind < 0.74:
             _half(rng, rgb, face, colour)
-        elif kind < 0.8:
+        elif kind < 0.83:
             _band(rng, rgb, face, colour)
         else:
             for _ in range(int(rng.integers(1, 4))):
@@ -150,13 +150,13 @@ def spoil(painter: Painter, face: FaceMark, rgb: Image) -> Image:
         return rgb
     out, patch = rgb.copy(), rgb[y0:y1, x0:x1]
     if rng.random() < 0.5:
-        n = int(rng.integers(3, 6))
+        n = int(rng.integers(5, 8))  # coarser tiles would keep whole eyes beside one another, which is half a face
         h, w = (y1 - y0) // n, (x1 - x0) // n
         tiles = [patch[i * h : (i + 1) * h, j * w : (j + 1) * w] for i in range(n) for j in range(n)]
         for k, t in enumerate(rng.permutation(n * n)):
             i, j = divmod(k, n)
-            out[y0 + i * h : y0 + (i + 1) * h, x0 + j * w : x0 + (j + 1) * w] = np.rot90(
-                tiles[t], 2 * rng.integers(0, 2)
+            out[y0 + i * h : y0 + (i + 1) * h, x0 + j * w : x0 + (j + 1) * w] = _turned(
+                tiles[t], int(rng.integers(0, 4))
             )
         return out
     blurred = cv2.GaussianBlur(patch, (0, 0), (x1 - x0) / 6)
@@ -166,6 +166,11 @@ def spoil(painter: Painter, face: FaceMark, rgb: Image) -> Image:
     soft = cv2.GaussianBlur(mask, (0, 0), 3)[..., None] / 255.0
     out[y0:y1, x0:x1] = (blurred * soft + patch * (1 - soft)).astype(np.uint8)
     return out
+
+
+def _turned(tile: Image, quarters: int) -> Image:
+    turned = np.rot90(tile, quarters)
+    return np.asarray(cv2.resize(turned, (tile.shape[1], tile.shape[0])), np.uint8) if quarters % 2 else turned
 
 
 def expose(painter: Painter, rgb: Image) -> Image:

@@ -17,8 +17,8 @@ from export.augment import Painter, Scene, compose, cover, expose, place, spoil,
 from export.datasets import Image, LondonPerson, Picture, Renders, london
 
 POSITIVE_IOU, NEGATIVE_IOU = 0.45, 0.3
-MIN_VISIBLE = 0.25  # a face that is hidden more than this teaches nothing that can be seen
-LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.25, 0.22, 0.08
+MIN_VISIBLE = 0.35  # a face that is hidden more than this teaches nothing that can be seen
+LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.17, 0.22, 0.06
 
 
 class FaceScenes(IterableDataset[tuple[Tensor, ...]]):
