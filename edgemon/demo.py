@@ -13,8 +13,9 @@ from pathlib import Path
 import yaml
 
 from edgemon.broker import EmbeddedBroker
-from edgemon.config import Mqtt
+from edgemon.config import Bed, Mqtt
 from edgemon.errors import EdgemonError, WorkerStuck
+from edgemon.frames import open_source
 from edgemon.signals import stopped_by_signals
 from edgemon.watch import watch
 
@@ -26,7 +27,15 @@ class DemoFailed(EdgemonError):
 
 
 def demo(source: str, *, duration_s: float | None) -> int:
-    """Show `source` ("clip", a webcam's number, a file, an rtsp address) until Ctrl-C or for `duration_s`."""
+    """Show `source` ("clip", a webcam's number, a file, an rtsp address) until Ctrl-C or for `duration_s`.
+
+    Raises:
+        SourceError: there is no such source; the daemon itself would wait for it to come.
+        DemoFailed: the daemon ended by itself.
+    """
+    camera = open_source(Bed(id="cot-1", source=source), paced=True)
+    camera.open()
+    camera.close()
     stop = threading.Event()
     with (
         stopped_by_signals(stop),

@@ -1,0 +1,96 @@
+"""The daemon's own pipeline in real time on a looping clip: frames, drops, gaps in the skin trace, CPU and memory.
+
+python benchmarks/live.py [--seconds 60] [--beds 1] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from edgemon.config import Bed, Config
+from edgemon.frames import open_source
+from edgemon.frames.capture import Capture
+from edgemon.health import Progress, memory_bytes
+from edgemon.pipeline import build_sights
+from edgemon.vision import Vision
+
+CLIPS = ("clip", "clip2", "clip", "clip2")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of all beds together."""
+
+    seconds: float
+    beds: int
+    frames: int
+    fps: float
+    frames_overtaken: int  # by a newer one before the detector took them; the trace still has them
+    trace_gaps: int
+    cpu_share: float
+    memory_mb: float
+    p99_ms: dict[str, float]
+
+
+def measure(seconds: float, beds: int) -> Figures:
+    """Run for `seconds`."""
+    config = Config(beds=tuple(Bed(id=f"cot-{n}", source=CLIPS[n], loop=True) for n in range(beds)))
+    progress = Progress(("vision",), time.monotonic())
+    vision = Vision(build_sights(config), progress)
+    captures = [
+        Capture(partial(open_source, bed, paced=True), on_frame=partial(vision.on_frame, sight), name=bed.id)
+        for bed, sight in zip(config.beds, vision.sights, strict=True)
+    ]
+    begun_s, cpu_s = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
+    for capture in captures:
+        capture.start()
+    vision.watch(captures)
+    while time.monotonic() - begun_s < seconds:
+        vision.seen.get()
+    took_s, used = time.monotonic() - begun_s, resource.getrusage(resource.RUSAGE_SELF)
+    stats = [capture.stats() for capture in captures]
+    for capture in captures:
+        capture.stop()
+    vision.stop()
+    frames = sum(s.frames for s in stats)
+    return Figures(
+        seconds=took_s,
+        beds=beds,
+        frames=frames,
+        fps=frames / took_s,
+        frames_overtaken=sum(s.drops for s in stats),
+        trace_gaps=sum(sight.ring.gaps for sight in vision.sights),
+        cpu_share=(used.ru_utime + used.ru_stime - cpu_s.ru_utime - cpu_s.ru_stime) / took_s,
+        memory_mb=(memory_bytes() or 0) / 1e6,
+        p99_ms={stage: took.p99_ms for stage, took in progress.latency().items()},
+    )
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--beds", type=int, default=1, choices=(1, 2, 3, 4))
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    found = measure(args.seconds, args.beds)
+    print(f"{found.beds} bed(s), {found.seconds:.0f} s: {found.frames} frames, {found.fps:.2f} fps in all")
+    print(
+        f"overtaken before the detector took them: {found.frames_overtaken}; gaps in the skin trace: {found.trace_gaps}"
+    )
+    print(f"CPU {100 * found.cpu_share:.0f} % of one core, memory {found.memory_mb:.0f} MB")
+    print("p99 ms: " + ", ".join(f"{stage} {value:.1f}" for stage, value in sorted(found.p99_ms.items())))
+    if args.json:
+        args.json.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
