@@ -159,6 +159,10 @@ class Mind:
             self._minute = _Minute()
         return tuple(messages)
 
+    def finish(self, stamp: Stamp) -> tuple[Message, ...]:
+        """The ends of the bouts that are open when watching ends."""
+        return tuple(self._composer.behaviour(event, stamp) for event in self._bouts.finish(stamp.at_s))
+
 
 @dataclass(slots=True)
 class _Minute:

@@ -61,6 +61,7 @@ def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterato
             if bar is not None:
                 bar.update()
         yield from mind.tick(_health(meter, now_s), _stamp(now_s))
+        yield from mind.finish(_stamp(now_s))
     finally:
         source.close()
 

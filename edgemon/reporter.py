@@ -80,7 +80,10 @@ class Reporter:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._link.pump(time.monotonic())
+        stamp = self._stamp(time.monotonic())
+        for mind in self._minds.values():
+            self._send(mind.finish(stamp))
+        self._link.pump(stamp.at_s)
         self._link.stop()
         self._outbox.close()
 

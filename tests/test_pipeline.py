@@ -169,6 +169,14 @@ def test_every_heart_rate_is_told_once(mind: Mind) -> None:
     assert rates == sorted(set(rates))
 
 
+def test_when_watching_ends_every_bout_ends(mind: Mind) -> None:
+    """What has started is ended, so that nothing goes on for ever at a station."""
+    bouts = [payload for _, payload in told(mind, sight()[0], 40.0) if isinstance(payload, p.Behaviour)]
+    ends = [m.payload for m in mind.finish(stamp(40.0)) if isinstance(m.payload, p.Behaviour)]
+    assert {b.event_id for b in bouts} == {b.event_id for b in ends} != set()
+    assert {b.phase for b in ends} == {"end"}
+
+
 def test_alarms_come_before_everything_else_of_their_turn(mind: Mind) -> None:
     """A camera that goes away: the alarm is the first message of the turn that tells it."""
     told(mind, sight()[0], 3.0)

@@ -71,7 +71,8 @@ class Bouts:
 
     def finish(self, at_s: float) -> tuple[BehaviourEvent, ...]:
         """End every open bout, when watching ends."""
-        return tuple(self._end(rule, self._open[rule.type], at_s) for rule in RULES if rule.type in self._open)
+        now_s = max(at_s, self._now_s)
+        return tuple(self._end(rule, self._open[rule.type], now_s) for rule in RULES if rule.type in self._open)
 
     def _follow(
         self, rule: BoutRule, reading: Reading[Sleep] | Reading[Cry] | Reading[bool], now_s: float
