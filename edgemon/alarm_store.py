@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from edgemon.events.engine import LogRow, Snapshot
 
@@ -27,6 +27,13 @@ class Kept(BaseModel):
     boot: str
     beds: tuple[Snapshot, ...]
 
+    @field_validator("beds")
+    @classmethod
+    def _distinct(cls, beds: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
+        if len({snapshot.bed for snapshot in beds}) < len(beds):
+            raise ValueError("a bed has two snapshots")
+        return beds
+
 
 class AlarmStore:
     """Two small files in the state directory; a full disk costs a log line here, never an alarm on the wire."""
@@ -43,9 +50,13 @@ class AlarmStore:
             return Kept.model_validate_json(self._snapshots.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
-            log.error("%s: alarms start anew: %s", self._snapshots, str(error).splitlines()[0])
-            return None
+        except OSError as error:
+            why = error.strerror or str(error)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        log.error("%s: alarms start anew: %s", self._snapshots, why)
+        return None
 
     def save(self, boot: str, beds: tuple[Snapshot, ...]) -> None:
         """Keep where every alarm stands; writes only what changed."""

@@ -151,6 +151,11 @@ def _with(change: str, value: object) -> str:
     return json.dumps(data)
 
 
+def _twice() -> str:
+    snapshot = AlarmEngine(BED, settings_for({}), "pi-1/boot/1").snapshot().model_dump(mode="json")
+    return json.dumps({"boot": "b", "beds": [snapshot, snapshot]})
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -163,6 +168,7 @@ def _with(change: str, value: object) -> str:
         pytest.param(_with("onset_s", -float("inf")), id="a time that is not finite"),
         pytest.param(_with("revision", 0), id="no revision"),
         pytest.param(_with("phase", "begin"), id="no phase"),
+        pytest.param(_twice(), id="a bed twice"),
     ],
 )
 def test_a_damaged_file_starts_alarms_anew_and_says_so(
