@@ -65,6 +65,13 @@ class Picture:
     face: FaceMark | None
 
 
+def _read_rgb(path: Path) -> Image:
+    bgr = cv2.imread(str(path))
+    if bgr is None:
+        raise ValueError(f"{path}: not a picture that can be read")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
 class Renders:
     """A folder written by `synthesize images`; rows that are appended later are found by `refresh`."""
 
@@ -96,8 +103,7 @@ class Renders:
 
     def rgb(self, index: int) -> Image:
         """One picture."""
-        bgr = cv2.imread(str(self.folder / f"{self.rows[index]['name']}.jpg"))
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        return _read_rgb(self.folder / f"{self.rows[index]['name']}.jpg")
 
     def labels(self, index: int) -> Image:
         """Its label mask."""
@@ -147,7 +153,7 @@ class LondonPerson:
 
     def picture(self) -> Picture:
         """The photograph; its mask is the face's outline with some hair."""
-        rgb = np.asarray(cv2.cvtColor(cv2.imread(str(self.path)), cv2.COLOR_BGR2RGB), np.uint8)
+        rgb = _read_rgb(self.path)
         p = self.points
         five = np.stack([p[0], p[1], (p[54] + p[60]) / 2, p[87], p[93]]).astype(np.float32)
         outline = p[list(_OUTLINE)]

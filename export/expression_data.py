@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,12 +25,12 @@ LONDON_SHARE = 0.08
 EYES, MOUTH = (0.22, 0.5), (0.55, 0.9)  # rows of the upright crop
 
 
-def labels_of(row: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def labels_of(row: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Targets (5,) in the order of TARGETS and their weights (5,) from one render's truth."""
-    right, left = row["eye_openness"]  # type: ignore[misc]
+    right, left = (float(v) for v in row["eye_openness"])
     closed = 1.0 if max(right, left) < CLOSED_BELOW else 0.0
     judged = closed or min(right, left) > OPEN_FROM
-    eyes, mouth = float(str(row["eyes_visible"])), float(str(row["mouth_visible"]))
+    eyes, mouth = float(row["eyes_visible"]), float(row["mouth_visible"])
     told = np.array([closed, row["expression"] == "crying", row["expression"] == "yawning", eyes, mouth], np.float32)
     weight = np.array(
         [bool(judged) and eyes >= MIN_VISIBLE, mouth >= MIN_VISIBLE, mouth >= MIN_VISIBLE, 1, 1], np.float32

@@ -66,8 +66,9 @@ class FaceScenes(IterableDataset[tuple[Tensor, ...]]):
         rgb = self.renders.rgb(self.face_free[rng.integers(len(self.face_free))])
         turn, zoom = rng.uniform(0, 360), rng.uniform(0.9, 2.2) * self.size[0] / 384
         matrix = cv2.getRotationMatrix2D((192, 192), turn, zoom)
-        matrix[:, 2] += np.array(self.size) / 2 - 192
-        return warp(rgb, np.asarray(matrix, np.float64), self.size, cv2.BORDER_REFLECT_101)
+        centred = np.asarray(matrix, np.float64)
+        centred[:, 2] += np.array(self.size) / 2 - 192
+        return warp(rgb, centred, self.size, cv2.BORDER_REFLECT_101)
 
     def _face_free(self, painter: Painter, photographs: list[Picture], backdrop: Image) -> Image:
         rng = painter.rng

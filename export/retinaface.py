@@ -119,7 +119,8 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, H * W * count, size), anchors in the order of `edgemon.faces.detect.anchors`."""
-        return self.conv1x1(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.size)
+        y: Tensor = self.conv1x1(x)
+        return y.permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.size)
 
 
 class RetinaFace(nn.Module):
@@ -140,6 +141,7 @@ class RetinaFace(nn.Module):
         for head in self.ClassHead:
             assert isinstance(head, Head)
             nn.init.zeros_(head.conv1x1.weight)
+            assert head.conv1x1.bias is not None
             nn.init.constant_(head.conv1x1.bias, -4.6)  # the focal loss' prior of 0.01 (arXiv 1708.02002, sec. 3.3)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

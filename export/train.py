@@ -77,7 +77,10 @@ class Trainer:
 
     def run(self, workers: int) -> None:
         """Train until the budget is spent; the newest averaged weights are in OUT/weights.pt."""
-        self.recipe.model.train().to(memory_format=torch.channels_last)
+        self.recipe.model.train()
+        for weight in self.recipe.model.parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         start_s = 0.0
         for phase in self.recipe.phases:
             end_s = start_s + phase.share * self.budget_s
@@ -106,7 +109,7 @@ class Trainer:
             group["lr"] = self.recipe.peak_lr * rate(self.spent_s / self.budget_s)
         terms = phase.losses(self.recipe.model, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        sum(terms.values(), torch.zeros(())).backward()
+        torch.autograd.backward(sum(terms.values(), torch.zeros(())))
         nn.utils.clip_grad_norm_(self.recipe.model.parameters(), 5.0)
         self.optimizer.step()
         self.averaged.update(self.recipe.model)
