@@ -115,7 +115,7 @@ def _inner(opened: Floats, quads: Ints) -> Floats:
     middle = np.array([0.0, -0.29, 0.48], np.float32)
     inward = np.einsum("vi,vi->v", normal, opened - middle) < 0
     x, y, z = opened[:, 0], opened[:, 1], opened[:, 2]
-    bag = (np.abs(x) < 0.25) & (y > -0.45) & (y < -0.10) & (z > 0.05) & inward
+    bag = (np.abs(x) < 0.25) & (y > -0.45) & (y < -0.10) & (z > 0.05) & ((y < -0.2) | (z < 0.60)) & inward
     inner: Floats = np.where(bag, np.clip((0.70 - 3.0 * x * x - z) / 0.05, 0, 1), 0).astype(np.float32)
     return inner
 

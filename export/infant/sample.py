@@ -18,7 +18,14 @@ from export.infant.render import Buffers, Camera, Part, Uniform, renderer
 from export.infant.sensor import LIGHT_SHARES, LIGHTS, develop, sample_sensor
 
 TURNED_AWAY_DEG = 75.0
-COVER_SHARES = {"face": (0.35, 0.15, 0.25, 0.25), "body": (0.6, 0.25, 0.1, 0.05), "faceless": (0.0, 0.0, 0.5, 0.5)}
+FACELESS_SHARE, OCCLUDED_SHARE = 0.12, 0.30  # with own hands and blankets about 35 % of faces are covered in part
+COVER_SHARES = {
+    "face": (0.35, 0.15, 0.25, 0.25),
+    "scrambled": (0.35, 0.15, 0.25, 0.25),
+    "away": (0.2, 0.2, 0.3, 0.3),
+    "bedding": (0.0, 0.0, 0.5, 0.5),
+    "body": (0.6, 0.25, 0.1, 0.05),
+}
 LIMB_RADIUS_DM = (0.45, 0.45, 0.35, 0.35, 0.3, 0.3, 0.75, 0.75, 0.45, 0.45, 0.35, 0.35, 0.25, 0.8)
 
 __all__ = ["Sample", "Truth", "render_sample", "split_of"]
@@ -108,86 +115,106 @@ def render_sample(
     rng: np.random.Generator, *, identity: int, size: tuple[int, int] = (384, 384), view: str = "face"
 ) -> Sample:
     """Draws one picture; `size` is (width, height), `view` "face" (close, 12 % without a face) or "body"."""
-    faceless = view == "face" and rng.random() < 0.12
+    kind = view
+    if view == "face" and rng.random() < FACELESS_SHARE:
+        kind = str(rng.choice(["away", "bedding", "scrambled"], p=[0.40, 0.42, 0.18]))
     while True:
-        sample = _attempt(rng, identity, size, view, faceless)
+        sample = _attempt(rng, identity, size, kind)
         if sample is not None:
             return sample
 
 
-def _attempt(
-    rng: np.random.Generator, identity: int, size: tuple[int, int], view: str, faceless: bool
-) -> Sample | None:
+def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], kind: str) -> Sample | None:
+    """One try at a picture of a kind of COVER_SHARES; None where it shows something else."""
     face = sample_expression(rng)
     light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
     infrared = light_kind == "infrared"
     hands_up = bool(rng.random() < 0.35)
     figure = pose_figure(identity, face, sample_pose(rng, float(rng.normal(0, 28)), float(rng.normal(0, 8)), hands_up))
     level = scene.level_of(figure)
-    camera = _camera(rng, figure, size, view, faceless)
+    camera = _camera(rng, figure, size, kind)
     if camera is None or camera.place[2] < level + 0.8:
         return None
     light = scene.sample_light(rng, light_kind, camera)
-    cover = str(rng.choice(["none", "legs", "chest", "chin"], p=COVER_SHARES["faceless" if faceless else view]))
-    parts, uniforms = _dress(rng, figure, infrared, camera, view)
+    parts, uniforms = _dress(rng, figure, infrared, camera)
+    cover = str(rng.choice(["none", "legs", "chest", "chin"], p=COVER_SHARES[kind]))
     parts += scene.bedding(rng, figure, level, infrared, cover)
-    centre = figure.vertices[canon().patch].mean(axis=0)
-    parts += scene.clutter(rng, level, centre, infrared, 0.75 if view == "face" else 1.6)
-    if faceless and rng.random() < 0.4:
-        parts.append(occluders.carer(rng, camera.target, infrared, scene.unit(camera.place - camera.target)))
+    parts += _surroundings(rng, figure, level, infrared, camera=camera, kind=kind)
     uniforms |= light.uniforms
     uniforms["camera"] = scene.triple(camera.place)
-    buffers = renderer(size).draw(
-        parts, camera, uniforms, scene.frustum(light, camera.target, 2.6 if view == "face" else 5.0)
-    )
+    reach = 5.0 if kind == "body" else 2.6
+    buffers = renderer(size).draw(parts, camera, uniforms, scene.frustum(light, camera.target, reach))
     truth = tell_truth(figure, camera, buffers, size, light_kind)
-    if not _wanted(truth, buffers, size, view, faceless):
+    if not _wanted(truth, buffers, size, kind):
         return None
     rgb = develop(rng, buffers.colour, sample_sensor(rng, light_kind))
-    return Sample(rgb, buffers.depth / 10, buffers.label, truth)
+    sample = Sample(rgb, buffers.depth / 10, buffers.label, truth)
+    if kind == "scrambled":
+        sample = scramble(rng, sample)
+    return sample if kind in ("face", "body") else replace(sample, truth=without_face(truth))
 
 
-def _camera(
-    rng: np.random.Generator, figure: Figure, size: tuple[int, int], view: str, faceless: bool
-) -> Camera | None:
+def without_face(truth: Truth) -> Truth:
+    """The same truth where no face is to be found."""
+    return replace(
+        truth, face_box=None, landmarks=(), roll_deg=0.0, face_visible=0.0, eyes_visible=0.0, mouth_visible=0.0
+    )
+
+
+def _surroundings(
+    rng: np.random.Generator, figure: Figure, level: float, infrared: bool, *, camera: Camera, kind: str
+) -> list[Part]:
+    """Clutter beside the face or, where no face is wanted, amid the picture, with a hand now and then."""
+    if kind != "bedding":
+        centre = figure.vertices[canon().patch].mean(axis=0)
+        parts = scene.clutter(rng, level, centre, infrared, 1.6 if kind == "body" else 0.75)
+    else:
+        parts = scene.clutter(rng, level + 0.3, camera.target, infrared, 0.2)
+        parts += scene.clutter(rng, level + 0.5, camera.target, infrared, 0.0)
+    if kind in ("away", "bedding") and rng.random() < 0.4:
+        parts.append(occluders.carer(rng, camera.target, infrared, scene.unit(camera.place - camera.target)))
+    return parts
+
+
+def scramble(rng: np.random.Generator, sample: Sample) -> Sample:
+    """The face cut into turned and shuffled tiles: all of a face's parts, yet no face."""
+    truth = sample.truth
+    assert truth.face_box is not None
+    rgb, labels = sample.rgb.copy(), np.where(sample.labels == 1, 2, sample.labels).astype(np.uint8)
+    x0, y0 = (max(int(v), 0) for v in truth.face_box[:2])
+    count = int(rng.integers(3, 6))
+    step = int(min(truth.face_box[2] - x0, rgb.shape[1] - x0, truth.face_box[3] - y0, rgb.shape[0] - y0)) // count
+    places = [(y0 + row * step, x0 + column * step) for row in range(count) for column in range(count)]
+    for (y, x), source in zip(places, rng.permutation(count * count), strict=True):
+        v, u = places[int(source)]
+        rgb[y : y + step, x : x + step] = np.rot90(sample.rgb[v : v + step, u : u + step], int(rng.integers(4)))
+    return Sample(rgb, sample.depth, labels, truth)
+
+
+def _camera(rng: np.random.Generator, figure: Figure, size: tuple[int, int], kind: str) -> Camera | None:
     scale = size[1] / 384
-    if view == "body":
+    up = np.array([0, 1, 0], np.float32)
+    if kind == "body":
         middle = 0.5 * (figure.joints["neck01"] + figure.joints["upperleg01.L"])
         away = scene.unit(np.array([rng.normal(0, 0.45), rng.normal(0, 0.45), 1.0]))
-        return scene.aim(
-            rng,
-            middle.astype(np.float32),
-            away,
-            np.array([0, 1, 0], np.float32),
-            extent=5.2,
-            extent_px=float(rng.uniform(230, 420)) * scale,
-            size=size,
-            spread=0.5,
-        )
-    if faceless and rng.random() < 0.5:
-        below = np.array([rng.normal(0, 0.4), rng.uniform(-4.8, -2.4), 0], np.float32) + figure.joints["crown"]
+        span = float(rng.uniform(230, 420)) * scale
+        return scene.aim(rng, middle, away, up, extent=5.2, extent_px=span, size=size, spread=0.5)
+    if kind == "bedding":
+        aside = np.array([rng.normal(0, 1.2), rng.uniform(-4.8, -2.4), 0.3], np.float32) + figure.joints["crown"]
         away = scene.unit(np.array([rng.normal(0, 0.4), rng.normal(0, 0.4), 1.0]))
-        return scene.aim(
-            rng,
-            below,
-            away,
-            np.array([0, 1, 0], np.float32),
-            extent=0.95,
-            extent_px=float(rng.uniform(90, 200)) * scale,
-            size=size,
-            spread=0.3,
-        )
+        span = float(rng.uniform(70, 170)) * scale
+        return scene.aim(rng, aside, away, up, extent=0.95, extent_px=span, size=size, spread=0.3)
     yaw = float(rng.normal(0, 26)) if rng.random() < 0.85 else float(rng.uniform(-75, 75))
-    if faceless:
+    if kind == "away":
         yaw = float(rng.choice([-1, 1]) * rng.uniform(105, 180))
-    if abs(yaw) > 74 and not faceless:
+    elif abs(yaw) > TURNED_AWAY_DEG - 1:
         return None
     face_px = float(np.exp(rng.uniform(np.log(92), np.log(215)))) * scale
     return scene.face_camera(rng, figure, yaw, float(np.clip(rng.normal(0, 16), -40, 40)), face_px=face_px, size=size)
 
 
 def _dress(
-    rng: np.random.Generator, figure: Figure, infrared: bool, camera: Camera, view: str
+    rng: np.random.Generator, figure: Figure, infrared: bool, camera: Camera
 ) -> tuple[list[Part], dict[str, Uniform]]:
     """Outfit, cap and occluders: the newborn's parts and the shared uniforms."""
     uniforms = scene.skin_uniforms(rng, figure.identity, infrared)
@@ -199,9 +226,8 @@ def _dress(
         cap = {**scene.cloth(rng, infrared, 0.5), "cap_plane": (0.0, 0.83, -0.55, float(rng.uniform(-0.08, 0.04)))}
     outfit = str(rng.choice(OUTFITS))
     parts = infant_parts(figure, outfit, scene.garment(rng, infrared, tone), cap)
-    chance = 0.30 if view == "face" else 0.2
     toward = scene.unit(camera.place - figure.vertices[canon().patch].mean(axis=0))
-    if rng.random() < chance:
+    if rng.random() < OCCLUDED_SHARE:
         more, marks = occluders.add_occluder(rng, figure, infrared, toward)
         parts += more
         uniforms |= marks
@@ -282,12 +308,12 @@ def _keypoints(
     return tuple(out)
 
 
-def _wanted(truth: Truth, buffers: Buffers, size: tuple[int, int], view: str, faceless: bool) -> bool:
+def _wanted(truth: Truth, buffers: Buffers, size: tuple[int, int], kind: str) -> bool:
     """Whether the picture is what was asked for: no half-seen faces at the border, nor ones hidden altogether."""
     face_pixels = int(((buffers.bare_part > 0) & (buffers.label == 1)).sum())
-    if faceless:
-        return face_pixels < 40 or (truth.face_box is None and abs(truth.yaw_deg) > 100)
-    if view == "body":
+    if kind in ("away", "bedding"):
+        return face_pixels < 40
+    if kind == "body":
         return any(v for _, _, v in truth.keypoints[:12]) and bool((buffers.label == 3).any())
     if truth.face_box is None:
         return False

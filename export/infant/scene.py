@@ -154,6 +154,8 @@ def garment(rng: np.random.Generator, infrared: bool, skin: tuple[float, float, 
     """A fabric that cannot be taken for the newborn's skin: patterned where its colours come near it."""
     while True:
         out = cloth(rng, infrared, 0.4)
+        kind, density, turn, _ = out["pattern"]  # type: ignore[misc]
+        out["pattern"] = (kind, max(float(density), 4.0), turn, 0.0)
         near = float(np.abs(np.log(np.array(out["cloth_a"]) / np.array(skin))).max()) < 0.5
         if not near and not (infrared and out["pattern"][0] == 0):  # type: ignore[index]
             return out

@@ -31,7 +31,7 @@ class Sensor:
 def sample_sensor(rng: np.random.Generator, light: str) -> Sensor:
     """A camera for a light of LIGHTS."""
     level = {
-        "bright": rng.uniform(0.15, 0.36),
+        "bright": rng.uniform(0.17, 0.42),
         "dim": rng.uniform(0.03, 0.10),
         "dark": rng.uniform(0.008, 0.025),
         "infrared": rng.uniform(0.06, 0.30),
