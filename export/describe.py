@@ -118,6 +118,7 @@ def card(notes: Notes, released: tuple[ModelFile, ...], tables: Mapping[str, tup
     lines += ["", "## Input and output", "", f"One RGB image of {width}x{height}, (x - {first.input.mean[0]}) * scale."]
     lines += [f"- `{output.name}`: {output.meaning}" for output in first.outputs]
     lines += ["", "## Data and licence", "", *(f"- {origin.data}. {origin.licence}." for origin in notes.origins)]
+    lines += ["", "![Renders that it learned from](../../docs/img/newborn_sheet.jpg)"]
     lines += ["", "Weights: Apache-2.0, trained from scratch; nothing is initialised or distilled from other weights."]
     lines += ["", "## Figures", ""]
     for name, table in tables.items():

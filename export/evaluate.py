@@ -11,7 +11,7 @@ from pathlib import Path
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import ExpressionModel, Model
 from export.datasets import Renders
-from export.evaluate_expression import ExpressionReport, read_adults, read_renders
+from export.evaluate_expression import ExpressionReport, read_adults, read_covered, read_renders
 from export.evaluate_face import FaceReport, Finder, false_scores, find
 from export.face_cases import face_free, london_subjects, render_subjects
 
@@ -38,7 +38,8 @@ def evaluate_expression(
     """Crops made by true boxes and by the detector's own."""
     renders = Renders(data)
     reads = {TRUE_CROP: read_renders(model, renders, None), FOUND_CROP: read_renders(model, renders, finder)}
-    return ExpressionReport(reads, read_adults(model, photographs, finder) if photographs else None)
+    abstentions = read_covered(model, render_subjects(renders))
+    return ExpressionReport(reads, abstentions, read_adults(model, photographs, finder) if photographs else None)
 
 
 def _face(args: argparse.Namespace) -> Report:

@@ -16,7 +16,8 @@ from export import metrics
 from export.babyehanet import TARGETS
 from export.datasets import Renders, london
 from export.evaluate_face import Finder
-from export.expression_data import labels_of
+from export.expression_data import MIN_VISIBLE, labels_of
+from export.face_cases import CONDITIONS, Subjects
 
 Array = NDArray[np.float64]
 JUDGED = TARGETS[:3]
@@ -78,6 +79,34 @@ def _found(finder: Finder, rgb: Image, truth: Box) -> tuple[Box, NDArray[np.floa
 
 
 @dataclass(frozen=True, slots=True)
+class Abstention:
+    """Share of faces of which a region is held to be hidden: by how they were shown."""
+
+    region: str
+    shown: str
+    faces: int
+    abstained: float
+
+
+def read_covered(model: ExpressionModel, subjects: Subjects) -> tuple[Abstention, ...]:
+    """Faces with eyes or lower half painted over, which must abstain, and the same ones open, which must not."""
+    rows = []
+    for region, hidden in (("eyes_visible", "eyes hidden"), ("mouth_visible", "covered")):
+        for shown in ("roll 0", hidden):
+            scenes = subjects.frames(CONDITIONS[shown])
+            reads = [model.read(s.rgb, s.faces[0].box(), s.faces[0].landmarks) for s in scenes]
+            below = [getattr(read, region) < model.manifest.threshold(region) for read in reads]
+            rows.append(Abstention(region, shown, len(below), float(np.mean(below))))
+    return tuple(rows)
+
+
+def visible_from(reads: Reads, region: str, share: float = 0.03) -> float:
+    """The threshold of a visibility below which this share of the faces that can be judged would abstain."""
+    scores, told = reads.of(region)
+    return round(float(np.quantile(scores[told >= MIN_VISIBLE], share)), 4)
+
+
+@dataclass(frozen=True, slots=True)
 class FalseCalls:
     """Adults with open eyes and a calm face, read through the detector."""
 
@@ -108,6 +137,7 @@ class ExpressionReport:
     """Reads by how the crop was made, and the false calls on adults."""
 
     reads: Mapping[str, tuple[Reads, float]]
+    abstentions: tuple[Abstention, ...]
     adults: FalseCalls | None
 
     def metrics(self) -> tuple[Metric, ...]:
@@ -126,6 +156,11 @@ class ExpressionReport:
                             for name, measure in MEASURES.items()
                             if light is None or name in BY_LIGHT
                         ]
+        rows += [
+            Metric(name=f"{a.region} below its threshold", data=f"renders ({a.faces})", condition=a.shown, value=value)
+            for a in self.abstentions
+            for value in [round(a.abstained, 4)]
+        ]
         if self.adults is not None and self.adults.found:
             a = self.adults
             data = f"{a.name}, the detector's crops ({a.found} of {a.persons} found)"
@@ -146,6 +181,8 @@ class ExpressionReport:
                     if truth.size and 0 < truth.sum() < truth.size:
                         cells = "".join(f"{measure(scores, truth):>20.4f}" for measure in MEASURES.values())
                         yield f"  {target + ', ' + (light or 'all'):<24}{truth.size:>6}{cells}"
+        for b in self.abstentions:
+            yield f"{b.region} below its threshold, {b.shown}: {b.abstained:.1%} of {b.faces}"
         if self.adults is not None:
             a = self.adults
             yield (

@@ -18,7 +18,7 @@ from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.onnx_export import TASKS, TaskName
 
 QUANTIZED = ("Conv", "LeakyRelu", "Relu", "Clip", "Add", "Resize")
-# The first stage's wide ranges cost most of the recall in int8 and save no time; heads and gates scale all that follows.
+# In int8 the first stage costs most of the recall and saves no time; heads and gates scale all that follows.
 KEPT_FLOAT = ("stage1", "Head.", "classifier", "/conv/")
 
 

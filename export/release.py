@@ -19,7 +19,7 @@ from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.datasets import Renders
 from export.describe import NOTES, Notes, Precision, card, draft, finished, read_notes, write
 from export.evaluate import FACE_FREE_FRAMES, Report, evaluate_expression, evaluate_face
-from export.evaluate_expression import JUDGED
+from export.evaluate_expression import JUDGED, read_renders, visible_from
 from export.evaluate_face import false_scores
 from export.expression_data import labels_of
 from export.face_cases import face_free, london_subjects, render_subjects
@@ -57,7 +57,8 @@ class Plan:
         """Choose the thresholds that data must choose, on `val`; measure on `test`."""
         s = self.sources
         if self.task == "expression":
-            file = self.draft(precision, onnx, {})
+            chosen = visibility_thresholds(ExpressionModel(Model(self.draft(precision, onnx, {}))), Renders(s.val))
+            file = self.draft(precision, onnx, chosen)
             finder = FaceDetector(Model.open(self.folder, "face"))
             return file, evaluate_expression(ExpressionModel(Model(file)), finder, s.test, s.photographs)
         score = score_threshold(FaceDetector(Model(self.draft(precision, onnx, {"score": 0.5}))), s)
@@ -72,6 +73,12 @@ def score_threshold(detector: FaceDetector, sources: Sources) -> float:
     if sources.photographs is not None:
         subjects.append(london_subjects(sources.photographs, "train"))
     return round(threshold_at(false_scores(detector, face_free(val, subjects, FACE_FREE_FRAMES))) + 5e-5, 4)
+
+
+def visibility_thresholds(model: ExpressionModel, val: Renders) -> dict[str, float]:
+    """Below these eyes and mouth count as hidden."""
+    reads, _ = read_renders(model, val, None)
+    return {region: visible_from(reads, region) for region in TARGETS if region not in JUDGED}
 
 
 def temperatures(network: nn.Module, val: Renders) -> dict[str, float]:

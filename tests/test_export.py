@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edgemon.errors import ModelError
 from edgemon.faces.detect import Detection, FaceDetector, anchors
-from edgemon.inference import Image, Model, Tensor, roll_deg
+from edgemon.inference import ExpressionModel, Image, Model, Tensor, roll_deg
 from edgemon.manifest import Metric, ModelFile, load, parse
 
 with warnings.catch_warnings():  # torch's own imports warn
@@ -28,6 +28,7 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export.calibration import real_inputs
     from export.datasets import Renders
     from export.describe import NOTES, Notes, draft, finished, read_notes, to_toml, write
+    from export.evaluate_expression import ExpressionReport, Reads, read_covered, read_renders, visible_from
     from export.evaluate_face import FaceReport, best_hit, false_scores, find, lies_on
     from export.face_cases import CONDITIONS, FACE_PX, face_free, render_subjects
     from export.onnx_export import TASKS, TaskName, calibrated, load_network, to_onnx
@@ -320,3 +321,27 @@ def test_one_class_alone_has_no_figure(measure: object) -> None:
     assert callable(measure)
     with pytest.raises(ValueError, match="needs positives and negatives"):
         measure([0.1, 0.2], [True, True])
+
+
+def test_few_faces_in_view_would_abstain() -> None:
+    rng = np.random.default_rng(5)
+    scores, told = rng.random((1000, 5)), np.full((1000, 5), 0.9)
+    told[:200, 3], scores[:200, 3] = 0.1, 0.0
+    reads = Reads(scores, told, np.ones((1000, 5), bool), np.full(1000, "bright"))
+    at = visible_from(reads, "eyes_visible", share=0.05)
+    assert metrics.share_at(scores[200:, 3], at) == pytest.approx(0.95, abs=0.005)
+
+
+def test_an_untrained_reader_runs_the_protocol(
+    renders: Path, graphs: dict[TaskName, tuple[torch.nn.Module, bytes]]
+) -> None:
+    seen = {"eyes_visible": 0.0, "mouth_visible": 1.1}
+    file = draft(
+        "expression", "fp32", graphs["expression"][1], version="0.1.0", thresholds=seen, notes=notes("expression")
+    )
+    model = ExpressionModel(Model(file))
+    reads = read_renders(model, Renders(renders), None)
+    report = ExpressionReport({"true boxes": reads}, read_covered(model, render_subjects(Renders(renders))), None)
+    assert reads[1] == 1.0
+    assert [a.abstained for a in report.abstentions] == [0.0, 0.0, 1.0, 1.0]
+    assert {m.condition for m in report.metrics()} >= {"roll 0", "eyes hidden", "covered"}
