@@ -32,6 +32,8 @@ from edgemon.states import HEART_RATE, StateEstimator
 
 SAMPLE_FACE_UP_TO_S = 1.0  # skin is read where the face was seen at most this long ago
 TRACE_S = 30.0
+DARK = 12.0  # of 255: a picture darker than this shows no face and no absence of one either
+LUMA_STEP_PX = 16
 TICK_S = 0.25  # how often there is something to say
 
 
@@ -110,8 +112,14 @@ class Sight:
         if self._heart_rate_due.due(now_s):
             observations.append(self._heart_rate.observe(self.ring.snapshot(), now_s))
         failed += [o.observer for o in observations if o.reason is Reason.MODEL_FAILED]
-        reason = None if self._face else (Reason.MODEL_FAILED if failed else Reason.NO_FACE)
+        reason = None if self._face else _why_no_face(frame, failed)
         return Seen(now_s, self._face, reason, tuple(observations), tuple(failed))
+
+
+def _why_no_face(frame: Frame, failed: Sequence[str]) -> Reason:
+    if failed:
+        return Reason.MODEL_FAILED
+    return Reason.DARK if float(frame.rgb[::LUMA_STEP_PX, ::LUMA_STEP_PX].mean()) < DARK else Reason.NO_FACE
 
 
 class Mind:

@@ -177,10 +177,13 @@ class Reporter:
             throttled=self._board.throttled,
             storage_free_bytes=0 if self._outbox.storage_full else self._board.storage_free_bytes,
             messages_dropped=self._outbox.dropped + self._vision.dropped,
-            failed_models=tuple(sorted(m for m, at_s in self._failed_s.items() if now_s - at_s < MODEL_FAULT_S)),
+            failed_models=self._failing(now_s),
             connected=self._link.connected,
             clock_source=self._board.clock_source,
         )
+
+    def _failing(self, now_s: float) -> tuple[str, ...]:
+        return tuple(sorted(model for model, at_s in self._failed_s.items() if now_s - at_s < MODEL_FAULT_S))
 
     def _engines(self) -> tuple[AlarmEngine, ...]:
         return (*(mind.engine for mind in self._minds.values()), self._device_alarms)
@@ -230,7 +233,7 @@ class Reporter:
             temperature_c=self._board.temperature_c,
             throttled=self._board.throttled,
             storage_free_bytes=self._board.storage_free_bytes,
-            failed_models=sorted(self._failed_s),
+            failed_models=self._failing(stamp.at_s),
             active_alarms=self._device_alarms.active(),
         )  # fmt: skip
 

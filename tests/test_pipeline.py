@@ -183,3 +183,12 @@ def test_alarms_come_before_everything_else_of_their_turn(mind: Mind) -> None:
     said = mind.tick(Health(at_s=8.0, frame_age_s=5.0), stamp(8.0))
     assert isinstance(said[0].payload, p.Alarm)
     assert said[0].payload.condition == "camera_lost"
+
+
+def test_in_the_dark_a_missing_face_is_unknown() -> None:
+    """A black picture says nothing about the infant being there."""
+    one, detector, _ = sight()
+    detector.detect = lambda _image: ()  # type: ignore[method-assign]
+    black = Frame("cot-1", 0, 0.0, np.zeros((240, 320, 3), np.uint8), "test")
+    grey = Frame("cot-1", 1, 1.0, SKIN, "test")
+    assert [one.look(frame).reason for frame in (black, grey)] == [Reason.DARK, Reason.NO_FACE]
