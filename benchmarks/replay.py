@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def _rate_errors(rows: list[dict[str, object]], rates: list[tuple[float, p.Heart
     return np.array(errors)
 
 
-def _agreement(rows: list[dict[str, object]], states: list[tuple[float, p.State]], key: str, told) -> list[bool]:  # type: ignore[no-untyped-def]
+def _agreement(
+    rows: list[dict[str, object]], states: list[tuple[float, p.State]], key: str, told: Callable[[p.State], object]
+) -> list[bool]:
     changes = [float(str(b["t_s"])) for a, b in itertools.pairwise(rows) if a[key] != b[key]]
     agree = []
     for row in rows:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(not (ROOT / "models/face.toml").is_file(), reaso
 def one_line(result: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
     """The error is one line with these parts, and no traceback."""
     assert result.returncode == code, result.stderr
-    assert result.stderr.count("\n") == 1 and result.stderr.startswith("edgemon: "), result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("edgemon: ")
     for part in parts:
         assert part in result.stderr
 

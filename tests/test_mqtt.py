@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jsonschema
-import mosquitto
 import pytest
 from conftest import ROOT, eventually
 from mosquitto import DEVICE, SITE, STATION, UNIT, Broker
@@ -42,24 +41,6 @@ FUTURE = "2999-01-01T00:00:00.000Z"
 
 def now() -> Stamp:
     return Stamp(time.monotonic(), "2026-01-05T03:12:09.120Z", "ntp")
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    mosquitto.require()
-    folder = tmp_path_factory.mktemp("certificates")
-    mosquitto.make_certificates(folder)
-    return folder
-
-
-@pytest.fixture
-def broker(tmp_path: Path, certificates: Path) -> Iterator[Broker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    made = Broker(folder, certificates)
-    made.start()
-    yield made
-    made.stop()
 
 
 class Device:
