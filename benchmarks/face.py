@@ -2,7 +2,8 @@
 
 `python benchmarks/face.py --data RENDERS [--photographs DIR] [--weights ../shared/data/weights] [--models DIR]
 [--json FILE]` with renders that training did not see. Each detector has its own threshold, set so that at most 2 % of
-the same face-free frames fire. The peers are yardsticks: nothing of ours is made from them.
+the same face-free frames fire; a third of those are spoiled faces, which ours has met in training and the peers have
+not, so a second table sets them apart. The peers are yardsticks: nothing of ours is made from them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from edgemon.inference import Image, Model, Tensor, letterbox, prepare
 from export.datasets import Renders
 from export.evaluate_face import FaceReport, Finder, false_scores, find
 from export.face_cases import CONDITIONS, FRAME_PX, face_free, london_subjects, render_subjects
-from export.metrics import share_at, threshold_at
+from export.metrics import threshold_at
 
 FACE_FREE_FRAMES = 450
 ROUNDS, WARM_UP, TIMED = 12, 5, 25
@@ -236,19 +237,25 @@ def main() -> None:
         args.json.write_text(json.dumps(told(rows, spent["YuNet-n"]), indent=1) + "\n", encoding="utf-8")
 
 
+def own_thresholds(report: FaceReport) -> dict[str, float]:
+    """Those that the detector's own false frames set, by how."""
+    return {how: at for how, at in report.thresholds.items() if "shipped" not in how}
+
+
 def show(rows: Sequence[Row], unit_ms: float) -> None:
-    """Recall in percent at each detector's own threshold, and time against YuNet-n."""
-    for number, finds in enumerate(rows[0].report.finds):
-        print(f"{finds.data}: recall % at <= 2 % of {rows[0].report.false.size} face-free frames, own threshold")
-        print(f"  {'':<24}" + "".join(f"{c.replace('roll ', ''):>13}" for c in CONDITIONS) + f"{'threshold':>13}")
-        for row in rows:
-            at, mine = threshold_at(row.report.false), row.report.finds[number]
-            cells = "".join(f"{100 * mine.recall(c, at):>13.1f}" for c in CONDITIONS)
-            print(f"  {row.name:<24}{cells}{at:>13.3f}")
+    """Recall in percent at each detector's own thresholds, and time against YuNet-n."""
+    for how in own_thresholds(rows[0].report):
+        for number, finds in enumerate(rows[0].report.finds):
+            print(f"{finds.data}: recall % at {how} (of {rows[0].report.false.size})")
+            print(f"  {'':<28}" + "".join(f"{c.replace('roll ', ''):>12}" for c in CONDITIONS) + f"{'threshold':>12}")
+            for row in rows:
+                at, mine = own_thresholds(row.report)[how], row.report.finds[number]
+                cells = "".join(f"{100 * mine.recall(c, at):>12.1f}" for c in CONDITIONS)
+                print(f"  {row.name:<28}{cells}{at:>12.3f}")
     print(f"bare network at 320x240, one thread, ratio to YuNet-n ({platform.machine()}, {platform.system()})")
     for row in rows:
         if row.network_ms is not None:
-            print(f"  {row.name:<24}{row.network_ms / unit_ms:>8.2f}   ({row.network_ms:.2f} ms)")
+            print(f"  {row.name:<28}{row.network_ms / unit_ms:>8.2f}   ({row.network_ms:.2f} ms)")
 
 
 def told(rows: Sequence[Row], unit_ms: float) -> dict[str, object]:
@@ -258,12 +265,10 @@ def told(rows: Sequence[Row], unit_ms: float) -> dict[str, object]:
         "rows": [
             {
                 "detector": row.name,
-                "threshold": threshold_at(row.report.false),
-                "false_frames": share_at(row.report.false, threshold_at(row.report.false)),
                 "time_ratio_to_yunet_n": None if row.network_ms is None else row.network_ms / unit_ms,
                 "recall": {
-                    f.data: {c: f.recall(c, threshold_at(row.report.false)) for c in CONDITIONS}
-                    for f in row.report.finds
+                    how: {f.data: {c: f.recall(c, at) for c in CONDITIONS} for f in row.report.finds}
+                    for how, at in own_thresholds(row.report).items()
                 },
             }
             for row in rows
