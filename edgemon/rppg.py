@@ -31,6 +31,10 @@ _MAX_SAY: Final = 4.0
 _WINDOW_S: Final = 1.6  # of POS and CHROM (Wang 2017, de Haan 2013)
 _SPREAD_S: Final = 2.0
 _CLAMP: Final = 2.5
+_BLOOD: Final = np.array([0.33, 0.77, 0.53]) / np.linalg.norm([0.33, 0.77, 0.53])
+_GLOSS: Final = np.cross(np.cross(_BLOOD, np.ones(3)), _BLOOD)  # white light, without its part along blood
+_ACROSS: Final = np.stack([_GLOSS / np.linalg.norm(_GLOSS), np.cross(_BLOOD, _GLOSS) / np.linalg.norm(_GLOSS)])
+_RIDGE: Final = 3e-3
 
 
 def unbroken_from(t_s: Array, max_gap_s: float = MAX_GAP_S) -> int:
@@ -103,6 +107,24 @@ def bandpass(pulse: Array, fs_hz: float) -> Array:
     return np.asarray(np.fft.irfft(np.fft.rfft(pulse) * gain, count))
 
 
+def across_blood(rgb: Array, fs_hz: float) -> Array:
+    """The colours of regions (R, N, 3) along both directions that a pulse does not move: (2 R, N), shares of the light.
+
+    Blood moves the colour along one direction only (de Haan 2014); across it are movement, shade, gloss and noise.
+    """
+    colour = bandpass(np.moveaxis(_relative(rgb, fs_hz), -1, 0), fs_hz)
+    return np.asarray(np.tensordot(_ACROSS, colour, 1).reshape(-1, rgb.shape[-2]))
+
+
+def without(pulse: Array, moved: Array) -> Array:
+    """Pulses (..., N) rid by least squares of signals (K, N) that hold no pulse.
+
+    A ridge of 0.3 % of the light, as strong as a pulse, leaves alone what is no stronger than one.
+    """
+    inner = moved @ moved.T + _RIDGE**2 * moved.shape[-1] * np.eye(len(moved))
+    return np.asarray(pulse - (pulse @ moved.T) @ np.linalg.solve(inner, moved))
+
+
 def equalise(pulse: Array, fs_hz: float) -> Array:
     """The pulse over its own spread in 2 s windows, clamped: one jerk then weighs no more than one beat."""
     power = _moving_mean((pulse**2)[..., None], _width(pulse[..., None], fs_hz, _SPREAD_S))[..., 0]
@@ -110,12 +132,17 @@ def equalise(pulse: Array, fs_hz: float) -> Array:
     return np.asarray(np.clip(pulse / np.sqrt(power + floor), -_CLAMP, _CLAMP))
 
 
-def spectrum(pulse: Array, fs_hz: float) -> Array:
-    """Power of (..., N) at GRID_BPM under a Hann window, as shares that sum to 1 (..., B); all equal without power."""
+def power(pulse: Array, fs_hz: float) -> Array:
+    """Power of (..., N) at GRID_BPM under a Hann window: (..., B)."""
     parts = (pulse.reshape(-1, pulse.shape[-1]) @ _fourier(pulse.shape[-1], fs_hz)) ** 2
-    power = (parts[:, : len(GRID_BPM)] + parts[:, len(GRID_BPM) :]).reshape(*pulse.shape[:-1], -1)
-    total = power.sum(axis=-1, keepdims=True)
-    return np.asarray(np.where(total > 1e-12, power / np.maximum(total, 1e-12), 1.0 / len(GRID_BPM)))
+    return np.asarray((parts[:, : len(GRID_BPM)] + parts[:, len(GRID_BPM) :]).reshape(*pulse.shape[:-1], -1))
+
+
+def spectrum(pulse: Array, fs_hz: float) -> Array:
+    """Power of (..., N) at GRID_BPM as shares that sum to 1 (..., B); all equal without power."""
+    found = power(pulse, fs_hz)
+    total = found.sum(axis=-1, keepdims=True)
+    return np.asarray(np.where(total > 1e-12, found / np.maximum(total, 1e-12), 1.0 / len(GRID_BPM)))
 
 
 def peak_bpm(shares: Array) -> float:

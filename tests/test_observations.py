@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pulses import SKIN, colours, times, trace
+from pulses import SKIN, colours, crying, times, trace
 
 from edgemon.errors import ModelError
 from edgemon.observations import FACE_OBSERVERS, TRACE_OBSERVERS
@@ -49,6 +49,16 @@ def test_a_heart_rate_that_climbs_is_followed() -> None:
         if second > 10:
             inside = (t_s > second - 10) & (t_s <= second)
             assert rate(seen) == pytest.approx(float(bpm[inside].mean()), abs=5)
+
+
+@pytest.mark.parametrize("seed", [0, 5, 14])
+def test_crying_is_never_read_as_half_the_rate(seed: int) -> None:
+    t_s, rgb, bpm = crying(seed)
+    samples = [SkinSample(float(t), i, 1, v.astype(np.float32)) for i, (t, v) in enumerate(zip(t_s, rgb, strict=True))]
+    for seen in observe_all(samples):
+        if seen.value is not None:
+            truth = float(bpm[(t_s > seen.captured_s - 10) & (t_s <= seen.captured_s)].mean())
+            assert abs(rate(seen) - truth / 2) > 10
 
 
 @pytest.mark.parametrize("seed", range(3))
