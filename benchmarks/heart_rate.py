@@ -120,7 +120,7 @@ def every(seeds: range) -> dict[str, list[Estimate]]:
 
 
 def fit(found: dict[str, list[Estimate]]) -> Array:
-    """Offset and weights of belief, steadiness and agreement: logistic regression, photographs counted four times."""
+    """Offset and weights of belief, agreement and steadiness: logistic regression, photographs counted four times."""
     kept = [(e, 4.0 if "photograph" in name else 1.0) for name, of in found.items() for e in of if e.evidence]
     x = np.array([(1.0, *e.evidence) for e, _ in kept])
     right, weight = np.array([e.error_bpm <= 5 for e, _ in kept]), np.array([w for _, w in kept])
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", help="fit the quality on other made traces than those reported")
     args = parser.parse_args()
     if args.fit:
-        print("offset, belief, steadiness, agreement:", fit(every(range(100, 106))).round(2))
+        print("offset, belief, agreement, steadiness:", fit(every(range(100, 106))).round(2))
         return
     found = every(range(6))
     if args.data.is_dir():
