@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import shutil
+import textwrap
 import threading
 import time
 import uuid
@@ -146,36 +148,47 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _told(reading: p.Measured[T], since_s: float, words: Callable[[T], str], *, ages: bool) -> str:
-    """A reading in words with its age, or why there is none; it came here `since_s` ago."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One reading in words: what it is, then how old it is or why it is unknown."""
+
+    value: str
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """Without the age, for a log of changes."""
+        return self.value if self.value != "unknown" else f"unknown ({self.note})"
+
+
+def _told(reading: p.Measured[T], since_s: float, words: Callable[[T], str]) -> Cell:
+    """A reading that came here `since_s` ago."""
     age_s = reading.age_s + since_s
     if age_s > STALE_S and reading.reason is not Reason.DISABLED:
-        return f"no data for {_age(age_s)}" if ages else "no data"
+        return Cell("no data", f"for {_age(age_s)}")
     if reading.value is None:
-        return f"unknown ({(reading.reason or '').replace('_', ' ')})"
-    return f"{words(reading.value)}  {_age(age_s)} ago" if ages else words(reading.value)
+        return Cell("unknown", (reading.reason or "").replace("_", " "))
+    return Cell(words(reading.value), f"{_age(age_s)} ago")
 
 
 def _rate(reading: p.HeartRateReading) -> Callable[[float], str]:
     return lambda bpm: f"{bpm:.0f}/min quality {100 * reading.quality:.0f}%"
 
 
-def cells(bed: BedView, now_s: float, *, ages: bool = True) -> dict[str, str]:
+def cells(bed: BedView, now_s: float) -> dict[str, Cell]:
     """What one bed's row shows."""
-    shown: dict[str, str] = {}
-    if bed.state is None:
-        shown |= dict.fromkeys(("face", "eyes", "sleep", "cry"), "no data yet")
-    else:
-        state, since_s = bed.state, now_s - bed.state_s
-        shown["face"] = _told(state.face, since_s, lambda seen: "in view" if seen else "not in view", ages=ages)
-        shown["eyes"] = _told(state.eyes, since_s, str, ages=ages)
-        shown["sleep"] = _told(state.sleep, since_s, str, ages=ages)
-        shown["cry"] = _told(state.cry, since_s, str, ages=ages)
+    shown = dict.fromkeys(("face", "eyes", "sleep", "cry", "heart rate"), Cell("no data", "yet"))
     rate, since_s = bed.heart_rate, now_s - bed.heart_rate_s
-    if rate is None and bed.state is not None:
-        rate, since_s = bed.state.heart_rate, now_s - bed.state_s
-    shown["heart rate"] = "no data yet" if rate is None else _told(rate, since_s, _rate(rate), ages=ages)
-    shown["alarms"] = alarms(bed)
+    if bed.state is not None:
+        state, state_s = bed.state, now_s - bed.state_s
+        shown["face"] = _told(state.face, state_s, lambda seen: "in view" if seen else "not in view")
+        shown["eyes"] = _told(state.eyes, state_s, str)
+        shown["sleep"] = _told(state.sleep, state_s, str)
+        shown["cry"] = _told(state.cry, state_s, str)
+        if rate is None:
+            rate, since_s = state.heart_rate, state_s
+    if rate is not None:
+        shown["heart rate"] = _told(rate, since_s, _rate(rate))
     return shown
 
 
@@ -192,21 +205,31 @@ def alarms(bed: BedView) -> str:
     return "; ".join(words) or "none"
 
 
-def table(ward: Ward, now_s: float) -> list[str]:
-    """The whole table, one string a line."""
-    heads = ["bed", "face", "eyes", "sleep", "cry", "heart rate", "received/repeats/gaps", "alarms"]
-    rows = [heads]
+def table(ward: Ward, now_s: float, width: int = 100) -> list[str]:
+    """The whole table, one string a line of at most `width` characters: two lines a bed, and one for its alarms."""
+    rows: list[tuple[list[Cell], str]] = []
     for (device, name), bed in sorted(ward.beds.items()):
-        shown = cells(bed, now_s)
-        if name == DEVICE_BED:
-            shown = dict.fromkeys(heads, "") | {"alarms": alarms(bed), "face": _online(ward.avail.get(device))}
         gaps = ward.devices[device].missing if device in ward.devices else 0
-        shown["bed"] = device if name == DEVICE_BED else f"  {name}"
-        shown["received/repeats/gaps"] = f"{bed.received} / {bed.repeats} / {gaps}"
-        rows.append([shown[head] for head in heads])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [DISCLAIMER, "", *lines] if len(rows) > 1 else [DISCLAIMER, "", "waiting for a first message ..."]
+        delivery = Cell(f"{bed.received} received", f"{bed.repeats} repeats, {gaps} missing")
+        if name == DEVICE_BED:
+            readings = [Cell(device, _online(ward.avail.get(device))), *[Cell("")] * 5]
+        else:
+            readings = [Cell(f"  {name}"), *cells(bed, now_s).values()]
+        rows.append(([*readings, delivery], alarms(bed)))
+    if not rows:
+        return [*textwrap.wrap(DISCLAIMER, width), "", "waiting for a first message ..."]
+    heads = [Cell(head) for head in ("bed", "face", "eyes", "sleep", "cry", "heart rate", "delivery")]
+    columns = zip(heads, *(row for row, _ in rows), strict=True)
+    widths = [max(max(len(cell.value), len(cell.note)) for cell in column) for column in columns]
+    lines = [_line([head.value for head in heads], widths)]
+    for row, standing in rows:
+        lines += [_line([cell.value for cell in row], widths), _line([cell.note for cell in row], widths)]
+        lines.append(f"{'':{widths[0]}}  alarms: {standing}")
+    return [*textwrap.wrap(DISCLAIMER, width), "", *(line[:width] for line in lines)]
+
+
+def _line(texts: list[str], widths: list[int]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
 
 
 def _online(avail: p.Avail | None) -> str:
@@ -238,7 +261,8 @@ class _Printer:
         if where.bed == DEVICE_BED:
             text = f"{_online(self.ward.avail.get(where.device))}  alarms: {alarms(bed)}"
         else:
-            text = "  ".join(f"{name}: {cell}" for name, cell in cells(bed, now_s, ages=False).items())
+            shown = {name: cell.line for name, cell in cells(bed, now_s).items()} | {"alarms": alarms(bed)}
+            text = "  ".join(f"{name}: {cell}" for name, cell in shown.items())
         if text != self._said.get(key):
             self._said[key] = text
             clock = datetime.now(UTC).strftime("%H:%M:%S")
@@ -248,7 +272,7 @@ class _Printer:
         """Draw the table anew where that is due."""
         if self.live and (last or now_s - self._drawn_s >= REDRAW_S):
             self._drawn_s = now_s
-            lines = table(self.ward, now_s)
+            lines = table(self.ward, now_s, shutil.get_terminal_size((100, 24)).columns - 1)
             up = f"\x1b[{self._height}A" if self._height else ""
             self.out.write(up + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J")
             self._height = len(lines)
