@@ -13,7 +13,7 @@ from edgemon.inference import ExpressionModel, Model
 from export.datasets import Renders
 from export.evaluate_expression import ExpressionReport, read_adults, read_covered, read_renders
 from export.evaluate_face import FaceReport, Finder, false_scores, find
-from export.face_cases import face_free, london_subjects, render_subjects
+from export.face_cases import HALF_HIDDEN, face_free, london_subjects, render_subjects
 
 FACE_FREE_FRAMES = 450
 TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
@@ -26,6 +26,9 @@ def evaluate_face(
     """The protocol of the face benchmark on one detector."""
     renders = Renders(data)
     subjects = [render_subjects(renders, limit)]
+    hidden = render_subjects(renders, limit, HALF_HIDDEN)
+    if hidden.bright:
+        subjects.append(hidden)
     if photographs is not None:
         subjects.append(london_subjects(photographs, "test"))
     false = false_scores(finder, face_free(renders, subjects, FACE_FREE_FRAMES))

@@ -17,7 +17,8 @@ from export.datasets import FaceMark, Image, Picture, Renders, london
 FRAME_PX = (320, 240)
 FACE_PX = 106.0  # a newborn's face in a frame of that width
 DARK_GAIN, DARK_NOISE = 0.22, 6.0
-MIN_VISIBLE, MAX_YAW_DEG = 0.5, 60.0
+OPEN, HALF_HIDDEN = (0.8, 1.0), (0.5, 0.8)  # share of the face that nothing covers
+MAX_YAW_DEG = 60.0
 FREE_KINDS = ("renders of no face", "textures", "spoiled faces")  # in turn
 LONDON_PLACES = 4  # frames of each person and condition
 
@@ -63,16 +64,17 @@ class Subjects:
             yield show(rng, picture, condition, sign)
 
 
-def render_subjects(renders: Renders, limit: int | None = None) -> Subjects:
-    """Rendered newborns with at least half the face in view and a yaw of at most 60 degrees."""
+def render_subjects(renders: Renders, limit: int | None = None, visible: tuple[float, float] = OPEN) -> Subjects:
+    """Rendered newborns of which such a share of the face is in view, at a yaw of at most 60 degrees, in any light."""
     rows = [
         i
         for i, row in enumerate(renders.rows)
-        if row["face_box"] and row["face_visible"] >= MIN_VISIBLE and abs(row["yaw_deg"]) <= MAX_YAW_DEG
+        if row["face_box"] and visible[0] <= row["face_visible"] <= visible[1] and abs(row["yaw_deg"]) <= MAX_YAW_DEG
     ][:limit]
     pictures = {i: renders.picture(i) for i in rows}
     bright = tuple(p for i, p in pictures.items() if renders.rows[i]["light"] == "bright")
-    return Subjects(f"renders {renders.folder.name}", tuple(pictures.values()), bright)
+    hidden = "" if visible == OPEN else ", half hidden"
+    return Subjects(f"renders {renders.folder.name}{hidden}", tuple(pictures.values()), bright)
 
 
 def london_subjects(folder: Path, split: str) -> Subjects:
