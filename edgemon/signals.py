@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an event or a readable socket: a handler does nothing but tell the loop that waits."""
+"""SIGINT, SIGTERM and SIGHUP (a terminal that was closed) as an event or a readable socket: a handler does nothing but tell the loop that waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +87,20 @@ def test_a_demo_of_nothing_says_what_would_be_right() -> None:
     assert result.returncode == 3
     assert "no-such-file.mp4" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@needs_models
+def test_closing_the_terminal_of_the_demo_ends_its_daemon_too(tmp_path: Path) -> None:
+    """SIGHUP is as good as Ctrl-C: no daemon is left behind."""
+    command = [sys.executable, "-m", "edgemon", "demo"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+    ) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "cot-1" in line:
+                break
+        demo.send_signal(signal.SIGHUP)
+        demo.stdout.read()
+    assert demo.returncode == 0
+    assert list(tmp_path.glob("edgemon-demo-*")) == []
