@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP (a terminal that was closed) as an event or a readable socket: a handler does nothing but tell the loop that waits."""
+"""SIGINT, SIGTERM and SIGHUP (a closed terminal) as an event or a readable socket: a handler only tells the loop."""
 
 from __future__ import annotations
 
