@@ -46,7 +46,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One window: the error of an answer forced from it (infinite without a pulse), and what the observer said."""
+    """One window: the error of its answer at any quality (infinite without a pulse; guards may abstain), and if told."""
 
     error_bpm: float
     trusted: bool
@@ -57,7 +57,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Score:
-    """All rates with an answer forced from every window, and those that the observer stands by."""
+    """All answers at any quality, and those that the observer stands by."""
 
     name: str
     windows: int
@@ -202,7 +202,7 @@ def main() -> None:
         found |= {recording.name: list(estimates(recording)) for recording in recorded(args.data)}
     scores = [score(name, of) for name, of in found.items()]
     tenths = calibration([e for of in found.values() for e in of])
-    print(f"{'data':26} {'windows':>7} {'MAE forced':>10} {'MAE':>6} {'<= 4 bpm':>8} {'coverage':>8} {'ms':>6}")
+    print(f"{'data':26} {'windows':>7} {'MAE any q':>10} {'MAE':>6} {'<= 4 bpm':>8} {'coverage':>8} {'ms':>6}")
     for s in scores:
         cells = [f"{v:.2f}" if v is not None else "-" for v in (s.mae_forced_bpm, s.mae_bpm, s.within_4_bpm)]
         errors = f"{cells[0]:>10} {cells[1]:>6} {cells[2]:>8}"
