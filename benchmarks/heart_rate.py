@@ -46,7 +46,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One window: the error of its answer at any quality (infinite without a pulse; guards may abstain), and if told."""
+    """One window: the error of its answer at any quality (infinite without a pulse), and whether it was told."""
 
     error_bpm: float
     trusted: bool
