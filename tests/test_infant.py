@@ -92,7 +92,7 @@ def test_shut_eyes_hide_the_eyeballs(shared: Path, egl: None) -> None:
         }
         parts = infant_parts(figure, "sleepsuit", scene.cloth(rng, False), None)
         buffers = renderer(SIZE).draw(parts, camera, uniforms, scene.frustum(light, camera.target, 2.6))
-        truth = tell_truth(figure, camera, buffers, SIZE, "bright")
+        truth = tell_truth(figure, camera, buffers, SIZE, light="bright", kind="face")
         assert truth.eye_openness == (1 - shut, 1 - shut)
         assert truth.face_visible > 0.9
         eye = buffers.part == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,12 +16,17 @@ from export.infant.mesh import Floats
 from export.infant.pose import KEYPOINT_BONES, sample_pose
 from export.infant.props import HAND
 from export.infant.render import Buffers, Camera, Part, Uniform, renderer
-from export.infant.sensor import LIGHT_SHARES, LIGHTS, develop, sample_sensor
+from export.infant.sensor import EVENING_SHARES, LIGHT_SHARES, LIGHTS, develop, sample_sensor
 
-TURNED_AWAY_DEG = 75.0
-FACELESS_SHARE, OCCLUDED_SHARE = 0.12, 0.30  # with own hands and blankets about 35 % of faces are covered in part
+TURNED_AWAY_DEG = 85.0
+FACELESS_SHARE, EVENING_SHARE = 0.13, 0.12
+OCCLUDED_SHARE = 0.30  # with own hands and blankets about 35 % of faces are covered in part
+SIDE_SHARE, SIDE_MAX_DEG = 0.30, 84.0  # faces of any yaw; the others are seen from the front
+EVENING_YAW_DEG, AWAY_YAW_DEG = (40.0, 80.0), (112.0, 170.0)
+OUTLINE_POINTS = 24
 COVER_SHARES = {
     "face": (0.35, 0.15, 0.25, 0.25),
+    "evening": (0.1, 0.1, 0.4, 0.4),
     "scrambled": (0.35, 0.15, 0.25, 0.25),
     "away": (0.2, 0.2, 0.3, 0.3),
     "bedding": (0.0, 0.0, 0.5, 0.5),
@@ -36,14 +42,18 @@ class Truth:
     """What a picture shows, in pixels, degrees and shares.
 
     `face_box` is the box of the whole face patch (hairline to chin, ear to ear) even where covered, None where no face
-    is in view. Landmarks: subject's right eye, left eye, nose tip, right and left mouth corner. `roll_deg` is the
-    clockwise angle of the eye line; `yaw_deg` is positive seen from the subject's left, `pitch_deg` from the crown.
+    is in view; `face_outline` is the patch's convex hull, from which the box follows at any roll. `scene` is "face",
+    "evening" (asleep, from the side of the cot in evening light, face small and half turned away), "away", "bedding",
+    "scrambled" (no face) or "body". Landmarks: subject's right eye, left eye, nose tip, right and left mouth corner.
+    `roll_deg` is the clockwise angle of the eye line; `yaw_deg` is positive seen from the subject's left, `pitch_deg` from the crown.
     `eye_openness` is the subject's right, then left eye, 0 closed to 1 open.
     `keypoints` are 14 in CrowdPose order (x, y, v): v 0 out of view, 1 occluded, 2 visible.
     """
 
     identity: int
+    scene: str
     face_box: tuple[float, float, float, float] | None
+    face_outline: tuple[tuple[float, float], ...]
     landmarks: tuple[tuple[float, float], ...]
     roll_deg: float
     yaw_deg: float
@@ -114,10 +124,14 @@ def sample_expression(rng: np.random.Generator) -> Expression:
 def render_sample(
     rng: np.random.Generator, *, identity: int, size: tuple[int, int] = (384, 384), view: str = "face"
 ) -> Sample:
-    """Draws one picture; `size` is (width, height), `view` "face" (close, 12 % without a face) or "body"."""
+    """Draws one picture; `size` is (width, height), `view` "face" (close, 13 % without a face), "evening" or "body"."""
     kind = view
-    if view == "face" and rng.random() < FACELESS_SHARE:
-        kind = str(rng.choice(["away", "bedding", "scrambled"], p=[0.40, 0.42, 0.18]))
+    if view == "face":
+        chance = rng.random()
+        if chance < FACELESS_SHARE:
+            kind = str(rng.choice(["away", "bedding", "scrambled"], p=[0.40, 0.42, 0.18]))
+        elif chance < FACELESS_SHARE + EVENING_SHARE:
+            kind = "evening"
     while True:
         sample = _attempt(rng, identity, size, kind)
         if sample is not None:
@@ -126,16 +140,18 @@ def render_sample(
 
 def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], kind: str) -> Sample | None:
     """One try at a picture of a kind of COVER_SHARES; None where it shows something else."""
-    face = sample_expression(rng)
-    light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
+    evening = kind == "evening"
+    face = asleep(rng) if evening else sample_expression(rng)
+    light_kind = str(rng.choice(LIGHTS, p=EVENING_SHARES if evening else LIGHT_SHARES))
     infrared = light_kind == "infrared"
     hands_up = bool(rng.random() < 0.35)
-    figure = pose_figure(identity, face, sample_pose(rng, float(rng.normal(0, 28)), float(rng.normal(0, 8)), hands_up))
+    turn_deg = float(rng.choice([-1, 1]) * rng.uniform(55, 85)) if kind == "away" else float(rng.normal(0, 28))
+    figure = pose_figure(identity, face, sample_pose(rng, turn_deg, float(rng.normal(0, 8)), hands_up))
     level = scene.level_of(figure)
     camera = _camera(rng, figure, size, kind)
     if camera is None or camera.place[2] < level + 0.8:
         return None
-    light = scene.sample_light(rng, light_kind, camera)
+    light = scene.sample_light(rng, light_kind, camera, evening=evening)
     parts, uniforms = _dress(rng, figure, infrared, camera)
     cover = str(rng.choice(["none", "legs", "chest", "chin"], p=COVER_SHARES[kind]))
     parts += scene.bedding(rng, figure, level, infrared, cover)
@@ -144,20 +160,34 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], kin
     uniforms["camera"] = scene.triple(camera.place)
     reach = 5.0 if kind == "body" else 2.6
     buffers = renderer(size).draw(parts, camera, uniforms, scene.frustum(light, camera.target, reach))
-    truth = tell_truth(figure, camera, buffers, size, light_kind)
+    truth = tell_truth(figure, camera, buffers, size, light=light_kind, kind=kind)
     if not _wanted(truth, buffers, size, kind):
         return None
     rgb = develop(rng, buffers.colour, sample_sensor(rng, light_kind))
     sample = Sample(rgb, buffers.depth / 10, buffers.label, truth)
     if kind == "scrambled":
         sample = scramble(rng, sample)
-    return sample if kind in ("face", "body") else replace(sample, truth=without_face(truth))
+    return sample if kind in ("face", "evening", "body") else replace(sample, truth=without_face(truth))
+
+
+def asleep(rng: np.random.Generator) -> Expression:
+    """Eyes shut, mouth closed or a little open, brows at rest."""
+    shut = float(rng.uniform(0.9, 1.0))
+    mouth = float(rng.choice([0.0, rng.uniform(0.0, 0.2)]))
+    return Expression("calm", shut, shut, mouth_open=mouth, pucker=float(max(0, rng.normal(0, 0.3))))
 
 
 def without_face(truth: Truth) -> Truth:
     """The same truth where no face is to be found."""
     return replace(
-        truth, face_box=None, landmarks=(), roll_deg=0.0, face_visible=0.0, eyes_visible=0.0, mouth_visible=0.0
+        truth,
+        face_box=None,
+        face_outline=(),
+        landmarks=(),
+        roll_deg=0.0,
+        face_visible=0.0,
+        eyes_visible=0.0,
+        mouth_visible=0.0,
     )
 
 
@@ -204,12 +234,16 @@ def _camera(rng: np.random.Generator, figure: Figure, size: tuple[int, int], kin
         away = scene.unit(np.array([rng.normal(0, 0.4), rng.normal(0, 0.4), 1.0]))
         span = float(rng.uniform(70, 170)) * scale
         return scene.aim(rng, aside, away, up, extent=0.95, extent_px=span, size=size, spread=0.3)
-    yaw = float(rng.normal(0, 26)) if rng.random() < 0.85 else float(rng.uniform(-75, 75))
+    side = rng.random() < SIDE_SHARE
+    yaw = float(rng.uniform(-SIDE_MAX_DEG, SIDE_MAX_DEG)) if side else float(rng.normal(0, 26))
     if kind == "away":
-        yaw = float(rng.choice([-1, 1]) * rng.uniform(105, 180))
+        yaw = float(rng.choice([-1, 1]) * rng.uniform(*AWAY_YAW_DEG))
+    elif kind == "evening":
+        yaw = float(rng.choice([-1, 1]) * rng.uniform(*EVENING_YAW_DEG))
     elif abs(yaw) > TURNED_AWAY_DEG - 1:
         return None
-    face_px = float(np.exp(rng.uniform(np.log(92), np.log(215)))) * scale
+    smallest, largest = (64, 110) if kind == "evening" else (92, 215)
+    face_px = float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))) * scale
     return scene.face_camera(rng, figure, yaw, float(np.clip(rng.normal(0, 16), -40, 40)), face_px=face_px, size=size)
 
 
@@ -234,7 +268,7 @@ def _dress(
     return parts, uniforms
 
 
-def tell_truth(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int], light: str) -> Truth:
+def tell_truth(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int], light: str, kind: str) -> Truth:
     """The truth of a drawn figure."""
     known, face = canon(), figure.face
     patch, _ = camera.project(figure.vertices[known.patch], size)
@@ -256,7 +290,9 @@ def tell_truth(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int
     shut = (face.closure_right, face.closure_left)
     return Truth(
         identity=figure.identity.seed,
+        scene=kind,
         face_box=box if seen else None,
+        face_outline=outline_of(patch) if seen else (),
         landmarks=tuple((float(x), float(y)) for x, y in marks) if seen else (),
         roll_deg=roll if seen else 0.0,
         yaw_deg=float(yaw),
@@ -273,6 +309,14 @@ def tell_truth(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int
         light=light,
         keypoints=_keypoints(figure, camera, buffers, size),
     )
+
+
+def outline_of(points: Floats) -> tuple[tuple[float, float], ...]:
+    """At most OUTLINE_POINTS corners of the convex hull of points (n, 2), those that carry most of it."""
+    hull = cv2.convexHull(points.astype(np.float32)).reshape(-1, 2)
+    along = np.linspace(0, 2 * np.pi, OUTLINE_POINTS, endpoint=False)
+    furthest = {int(i) for i in (hull @ np.stack([np.cos(along), np.sin(along)])).argmax(axis=0)}
+    return tuple((round(float(hull[i, 0]), 2), round(float(hull[i, 1]), 2)) for i in sorted(furthest))
 
 
 def _visible(buffers: Buffers, parts: tuple[int, ...]) -> float:
@@ -310,12 +354,15 @@ def _keypoints(
 
 def _wanted(truth: Truth, buffers: Buffers, size: tuple[int, int], kind: str) -> bool:
     """Whether the picture is what was asked for: no half-seen faces at the border, nor ones hidden altogether."""
-    face_pixels = int(((buffers.bare_part > 0) & (buffers.label == 1)).sum())
-    if kind in ("away", "bedding"):
-        return face_pixels < 40
+    face_skin = buffers.label == 1
+    if kind == "away":  # cheeks may show from behind; eyes and mouth do not
+        return int((np.isin(buffers.bare_part, (2, 3)) & face_skin).sum()) < 8
+    if kind == "bedding":
+        return int(((buffers.bare_part > 0) & face_skin).sum()) < 40
     if kind == "body":
         return any(v for _, _, v in truth.keypoints[:12]) and bool((buffers.label == 3).any())
     if truth.face_box is None:
         return False
     side = max(truth.face_box[2] - truth.face_box[0], truth.face_box[3] - truth.face_box[1]) * 384 / size[1]
-    return _share_inside(truth.face_box, size) > 0.93 and truth.face_visible > 0.3 and 84 < side < 250
+    smallest = 56 if kind == "evening" else 84
+    return _share_inside(truth.face_box, size) > 0.93 and truth.face_visible > 0.3 and smallest < side < 250

@@ -65,11 +65,16 @@ def triple(values: Floats | np.ndarray) -> tuple[float, float, float]:
     return first, second, third
 
 
-def sample_light(rng: np.random.Generator, kind: str, camera: Camera) -> Light:
-    """Key light from above the mattress with a colour temperature; infrared adds a lamp at the camera."""
-    direction = unit(np.array([rng.normal(0, 0.7), rng.normal(0.1, 0.7), rng.uniform(0.35, 1.2)]))
+def sample_light(rng: np.random.Generator, kind: str, camera: Camera, *, evening: bool = False) -> Light:
+    """Key light from above the mattress with a colour temperature; infrared adds a lamp at the camera.
+
+    In the `evening` it is warm and comes from low beside the cot.
+    """
+    height = rng.uniform(0.12, 0.5) if evening else rng.uniform(0.35, 1.2)
+    direction = unit(np.array([rng.normal(0, 0.7), rng.normal(0.1, 0.7), height]))
     infrared = kind == "infrared"
-    hue = np.ones(3) if infrared else np.array(TEMPERATURES[rng.integers(len(TEMPERATURES))]) ** rng.uniform(0.3, 1.0)
+    warmth = rng.integers(2 if evening else len(TEMPERATURES))
+    hue = np.ones(3) if infrared else np.array(TEMPERATURES[warmth]) ** rng.uniform(0.3, 1.0)
     key = rng.uniform(0.4, 1.6)
     fill = rng.uniform(0.18, 0.75) * (0.6 if kind == "dark" else 1.0)
     other = np.ones(3) if infrared else np.array(TEMPERATURES[rng.integers(len(TEMPERATURES))]) ** 0.4

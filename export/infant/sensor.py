@@ -12,6 +12,7 @@ from export.infant.mesh import Floats
 
 LIGHTS = ("bright", "dim", "dark", "infrared")
 LIGHT_SHARES = (0.45, 0.25, 0.15, 0.15)
+EVENING_SHARES = (0.0, 0.65, 0.35, 0.0)
 
 
 @dataclass(frozen=True)
