@@ -45,7 +45,8 @@ class Truth:
     is in view; `face_outline` is the patch's convex hull, from which the box follows at any roll. `scene` is "face",
     "evening" (asleep, from the side of the cot in evening light, face small and half turned away), "away", "bedding",
     "scrambled" (no face) or "body". Landmarks: subject's right eye, left eye, nose tip, right and left mouth corner.
-    `roll_deg` is the clockwise angle of the eye line; `yaw_deg` is positive seen from the subject's left, `pitch_deg` from the crown.
+    `roll_deg` is the clockwise angle of the eye line; `yaw_deg` is positive seen from the subject's left, `pitch_deg`
+    from the crown.
     `eye_openness` is the subject's right, then left eye, 0 closed to 1 open.
     `keypoints` are 14 in CrowdPose order (x, y, v): v 0 out of view, 1 occluded, 2 visible.
     """
@@ -268,7 +269,9 @@ def _dress(
     return parts, uniforms
 
 
-def tell_truth(figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int], light: str, kind: str) -> Truth:
+def tell_truth(
+    figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int], *, light: str, kind: str
+) -> Truth:
     """The truth of a drawn figure."""
     known, face = canon(), figure.face
     patch, _ = camera.project(figure.vertices[known.patch], size)
