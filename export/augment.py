@@ -39,8 +39,10 @@ class Painter:
         return np.asarray(sigma * (colour * tile + (1 - colour) * tile[..., :1]), np.float32)
 
     def texture(self, size: tuple[int, int]) -> Image:
-        """A background of blobs, stripes or checks, (width, height)."""
+        """A background of blobs, checks or overlapping leaves, (width, height)."""
         width, height = size
+        if self.rng.random() < 0.5:
+            return self._leaves(size)
         cells = int(self.rng.choice([2, 4, 8, 16, 40]))
         small = self.rng.integers(0, 256, (max(2, cells * height // width), cells, 3), dtype=np.uint8)
         if self.rng.random() < 0.7:  # muted, as rooms are
@@ -49,15 +51,44 @@ class Painter:
         mode = cv2.INTER_CUBIC if self.rng.random() < 0.7 else cv2.INTER_NEAREST
         return np.asarray(cv2.resize(small, size, interpolation=mode), np.uint8)
 
+    def _leaves(self, size: tuple[int, int]) -> Image:
+        """Dead leaves: shapes of every size over one another, whose edges and scales are those of photographs.
+
+        A network learns nearly as much from them as from photographs (NeurIPS 2021, arXiv 2106.05963, sec. 3).
+        """
+        rng, (width, height) = self.rng, size
+        out = np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
+        tint, spread = rng.uniform(0, 255, 3), rng.uniform(15, 90)
+        smallest = rng.uniform(2, 12)
+        for _ in range(int(rng.integers(20, 160))):
+            radius = min(smallest / max(rng.random(), 0.02), 0.5 * width)
+            x, y = int(rng.uniform(0, width)), int(rng.uniform(0, height))
+            colour = np.clip(rng.normal(tint, spread), 0, 255).astype(int).tolist()
+            if rng.random() < 0.5:
+                axes = (max(1, int(radius)), max(1, int(radius * rng.uniform(0.3, 1))))
+                cv2.ellipse(out, (x, y), axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
+            else:
+                angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
+                corners = np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
+                cv2.fillPoly(out, [corners.astype(np.int32)], colour, cv2.LINE_AA)
+        sigma = rng.uniform(0, 1.5)
+        return np.asarray(cv2.GaussianBlur(out, (0, 0), sigma), np.uint8) if sigma > 0.3 else out
+
 
 def place(rng: Rng, mark: FaceMark, size: tuple[int, int], *, roll_deg: float | None = None) -> NDArray[np.float64]:
-    """A similarity transform (2, 3) that puts the face somewhere in the frame, mostly whole, at any roll and size."""
+    """A transform (2, 3) that puts the face somewhere in the frame, mostly whole, at any roll and size.
+
+    Half of the faces are stretched and sheared a little, as other shapes of face and other lenses would show them.
+    """
     width, height = size
     face_px = math.exp(rng.uniform(math.log(MIN_FACE_PX), math.log(min(MAX_FACE_PX, 0.95 * height))))
     turn = rng.uniform(0, 360) if roll_deg is None else roll_deg - mark.roll_deg
     scale = face_px / mark.size_px
     c, s = scale * math.cos(math.radians(turn)), scale * math.sin(math.radians(turn))
     linear = np.array([[c, -s], [s, c]])
+    if rng.random() < 0.5:
+        stretch = math.exp(rng.normal(0, 0.08))
+        linear = linear @ np.array([[stretch, rng.normal(0, 0.06)], [0, 1 / stretch]])
     inset = 0.42 * face_px
     x = rng.uniform(min(inset, width / 2), max(width - inset, width / 2))
     y = rng.uniform(min(inset, height / 2), max(height - inset, height / 2))
@@ -77,6 +108,7 @@ def warp(image: Image, matrix: NDArray[np.float64], size: tuple[int, int], borde
 def compose(painter: Painter, subject: Picture, backdrop: Image, size: tuple[int, int]) -> Scene:
     """Put a subject's picture into a frame: as it was taken, or cut out onto another backdrop."""
     rng = painter.rng
+    subject = subject.mirrored() if rng.random() < 0.5 else subject
     mark = subject.face
     assert mark is not None
     matrix = place(rng, mark, size)
@@ -89,6 +121,27 @@ def compose(painter: Painter, subject: Picture, backdrop: Image, size: tuple[int
     return Scene(mixed.astype(np.uint8), (mark.moved(matrix),))
 
 
+def blend(a: Picture, b: Picture, share: float) -> Picture:
+    """A third person: b's face laid over a's, landmark on landmark, `share` of it.
+
+    Outlines must be told in the same order, as those of the London set are.
+    """
+    assert a.face is not None
+    assert b.face is not None
+    ours, theirs = (np.concatenate([f.outline, f.landmarks]).astype(np.float64) for f in (a.face, b.face))
+    ones = np.column_stack([theirs, np.ones(len(theirs))])
+    matrix = np.asarray(np.linalg.lstsq(ones, ours, rcond=None)[0].T, np.float64)
+    height, width = a.rgb.shape[:2]
+    moved, over = b.face.moved(matrix), warp(b.rgb, matrix, (width, height), cv2.BORDER_REPLICATE)
+    alpha = cv2.GaussianBlur(a.subject.astype(np.float32) * np.float32(share), (0, 0), width / 80)[..., None]
+    mixed = (a.rgb * (1 - alpha) + over * alpha).astype(np.uint8)
+    outline, points = (
+        ((1 - share) * own + share * other).astype(np.float32)
+        for own, other in ((a.face.outline, moved.outline), (a.face.landmarks, moved.landmarks))
+    )
+    return Picture(mixed, a.subject, FaceMark(outline, points))
+
+
 def cover(painter: Painter, scene: Scene) -> Scene:
     """Hide part of the faces: strips (tubes, tape), blobs (hands, toys), a half (blanket), a band over the eyes."""
     rng, rgb = painter.rng, scene.rgb.copy()
@@ -98,9 +151,12 @@ def cover(painter: Painter, scene: Scene) -> Scene:
             continue
         colour = tuple(int(v) for v in rng.integers(0, 256, 3))
         if kind < 0.74:
-            _half(rng, rgb, face, colour)
+            edge, tilt = rng.uniform(0.05, 0.5), rng.uniform(-0.3, 0.3)
+            _fill(painter, rgb, face, [(-1.6, edge - tilt), (1.6, edge + tilt), (1.6, 1.8), (-1.6, 1.8)])
         elif kind < 0.83:
-            _band(rng, rgb, face, colour)
+            middle, half = rng.uniform(-0.25, 0.05), rng.uniform(0.15, 0.28)
+            top, bottom = middle - half, middle + half
+            _fill(painter, rgb, face, [(-1.3, top), (1.3, top), (1.3, bottom), (-1.3, bottom)])
         else:
             for _ in range(int(rng.integers(1, 4))):
                 _strip_or_blob(rng, rgb, face, colour)
@@ -114,19 +170,16 @@ def _point(face: FaceMark, u: float, v: float) -> tuple[int, int]:
     return round(face.centre[0] + c * du - s * dv), round(face.centre[1] + s * du + c * dv)
 
 
-def _fill(rgb: Image, face: FaceMark, corners: list[tuple[float, float]], colour: tuple[int, ...]) -> None:
+def _fill(painter: Painter, rgb: Image, face: FaceMark, corners: list[tuple[float, float]]) -> None:
+    """A polygon in face coordinates, plain or patterned."""
+    rng = painter.rng
     polygon = np.array([_point(face, u, v) for u, v in corners], np.int32)
-    cv2.fillConvexPoly(rgb, polygon, colour, cv2.LINE_AA)
-
-
-def _half(rng: Rng, rgb: Image, face: FaceMark, colour: tuple[int, ...]) -> None:
-    edge, tilt = rng.uniform(0.05, 0.5), rng.uniform(-0.3, 0.3)
-    _fill(rgb, face, [(-1.6, edge - tilt), (1.6, edge + tilt), (1.6, 1.8), (-1.6, 1.8)], colour)
-
-
-def _band(rng: Rng, rgb: Image, face: FaceMark, colour: tuple[int, ...]) -> None:
-    middle, half = rng.uniform(-0.25, 0.05), rng.uniform(0.15, 0.28)
-    _fill(rgb, face, [(-1.3, middle - half), (1.3, middle - half), (1.3, middle + half), (-1.3, middle + half)], colour)
+    if rng.random() < 0.5:
+        cv2.fillConvexPoly(rgb, polygon, rng.integers(0, 256, 3).tolist(), cv2.LINE_AA)
+        return
+    mask = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, polygon, 255)
+    cv2.copyTo(painter.texture((rgb.shape[1], rgb.shape[0])), mask, rgb)
 
 
 def _strip_or_blob(rng: Rng, rgb: Image, face: FaceMark, colour: tuple[int, ...]) -> None:
@@ -174,19 +227,43 @@ def _turned(tile: Image, quarters: int) -> Image:
 
 
 def expose(painter: Painter, rgb: Image) -> Image:
-    """Camera and light: colour cast, gain down to near darkness, infrared, blur, and noise added after darkening."""
+    """Camera and light: colour cast, a shade across, gamma, gain down to near darkness, infrared, blur, noise, JPEG.
+
+    Noise is added after darkening, as a sensor does.
+    """
     rng = painter.rng
     x = rgb.astype(np.float32)
-    if rng.random() < 0.3:
-        x = np.repeat(x @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
-    else:
-        x *= rng.uniform(0.8, 1.2, 3).astype(np.float32)
     x = (x - 128) * np.float32(rng.uniform(0.6, 1.25)) + np.float32(128 + rng.uniform(-25, 25))
     dark = rng.random() < 0.35 and float(x.mean()) > 60  # a render that is dark already stays visible
+    if rng.random() < (0.6 if dark else 0.2):
+        x = np.repeat(x @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
+    else:
+        x *= rng.uniform(0.75, 1.25, 3).astype(np.float32)
+    if rng.random() < 0.25:
+        x = x * _shade(rng, x.shape[:2])
+    if rng.random() < 0.3:
+        x = np.float32(255) * np.power(np.clip(x, 0, 255) / np.float32(255), np.float32(math.exp(rng.normal(0, 0.4))))
     gain = math.exp(rng.uniform(math.log(0.12), math.log(0.5))) if dark else rng.uniform(0.7, 1.2)
     x *= np.float32(gain)
     if rng.random() < 0.25:
         x = np.asarray(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.5, 1.6)), np.float32)
     sigma = rng.uniform(2, 9) if dark else abs(rng.normal(0, 4))
     x += painter.noise(x.shape[:2], sigma, colour=float(rng.choice([0.0, 0.6, 1.0])))
-    return np.clip(x, 0, 255).astype(np.uint8)
+    out = np.clip(x, 0, 255).astype(np.uint8)
+    return _compressed(rng, out) if rng.random() < 0.15 else out
+
+
+def _shade(rng: Rng, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Gains (H, W, 1) of a light that falls from one side, with a soft or a hard edge."""
+    height, width = shape
+    angle, middle = rng.uniform(0, 2 * math.pi), rng.uniform(-0.3, 0.3) * width
+    x, y = np.arange(width, dtype=np.float32) - width / 2, np.arange(height, dtype=np.float32)[:, None] - height / 2
+    along = (x * math.cos(angle) + y * math.sin(angle) - middle) / (width * math.exp(rng.uniform(-4.5, -0.7)))
+    lit = 1 / (1 + np.exp(-np.clip(along, -20, 20)))
+    low = rng.uniform(0.25, 0.8)
+    return np.asarray(low + (1.1 - low) * lit, np.float32)[..., None]
+
+
+def _compressed(rng: Rng, rgb: Image) -> Image:
+    _, data = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

@@ -13,69 +13,100 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from edgemon.faces.detect import CENTRE_VARIANCE, SIZE_VARIANCE, anchors
-from export.augment import Painter, Scene, compose, cover, expose, place, spoil, warp
+from export.augment import Painter, Scene, blend, compose, cover, expose, place, spoil, warp
 from export.datasets import Image, LondonPerson, Picture, Renders, london
+from export.datasets.stream import RenderSource, StreamedRenders
 
 POSITIVE_IOU, NEGATIVE_IOU = 0.45, 0.3
 MIN_VISIBLE = 0.35  # a face that is hidden more than this teaches nothing that can be seen
-LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.17, 0.22, 0.06
+LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.20, 0.24, 0.08
+BLENDS = 5
 
 
 class FaceScenes(IterableDataset[tuple[Tensor, ...]]):
-    """Image (3, H, W) uint8, label (N,) of -1 ignore, 0 background, 1 face, and box (N, 4) and landmarks (N, 10) px."""
+    """Image (3, H, W) uint8, label (N,) of -1 ignore, 0 background, 1 face, and box (N, 4) and landmarks (N, 10) px.
 
-    def __init__(self, renders: Path, photographs: Path | None, size: tuple[int, int], seed: int) -> None:
-        self.renders, self.size, self.seed = Renders(renders), size, seed
+    `renders` is a folder, or None for renders that are drawn on the way.
+    """
+
+    def __init__(self, renders: Path | None, photographs: Path | None, size: tuple[int, int], seed: int) -> None:
+        self.folder, self.size, self.seed = renders, size, seed
         self.persons: tuple[LondonPerson, ...] = london(photographs, "train") if photographs else ()
-        rows = self.renders.rows
-        self.with_face = [i for i, r in enumerate(rows) if r["face_box"] and r["face_visible"] >= MIN_VISIBLE]
-        self.face_free = [i for i, r in enumerate(rows) if r["face_box"] is None]
+        if renders is not None:
+            Renders(renders)  # a folder that is missing is told before training begins
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         worker = get_worker_info()
         cv2.setNumThreads(1)
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        painter = Painter(rng)
-        photographs = [person.picture() for person in self.persons]
+        seeds = [self.seed, worker.id if worker else 0]
+        rng = np.random.default_rng(seeds)
+        source = Renders(self.folder) if self.folder else StreamedRenders(int(rng.integers(2**31)))
+        frames = FaceFrames(rng, source, self.size, people(rng, self.persons))
         priors = anchors(self.size)
         while True:
-            scene = self.scene(painter, photographs)
+            scene = frames.next()
             yield (torch.from_numpy(scene.rgb.transpose(2, 0, 1).copy()), *match(scene, priors))
 
-    def scene(self, painter: Painter, photographs: list[Picture]) -> Scene:
+
+def people(rng: np.random.Generator, persons: tuple[LondonPerson, ...]) -> list[Picture]:
+    """The photographs, and as many blends of two persons again for each of `BLENDS`."""
+    photographs = [person.picture() for person in persons]
+    pairs = [(a, int(rng.integers(len(photographs)))) for a in range(len(photographs)) for _ in range(BLENDS)]
+    return photographs + [blend(photographs[a], photographs[b], rng.uniform(0.3, 0.7)) for a, b in pairs if a != b]
+
+
+class FaceFrames:
+    """Draws one frame after the other."""
+
+    def __init__(
+        self, rng: np.random.Generator, source: RenderSource, size: tuple[int, int], photographs: list[Picture]
+    ) -> None:
+        self.painter, self.source, self.size, self.photographs = Painter(rng), source, size, photographs
+        source.advance()
+        self._index()
+
+    def next(self) -> Scene:
         """One frame."""
-        rng = painter.rng
-        backdrop = self._backdrop(painter, photographs)
+        if self.source.advance():
+            self._index()
+        painter, rng = self.painter, self.painter.rng
+        backdrop = self._backdrop()
         if rng.random() < FACE_FREE_SHARE:
-            return Scene(expose(painter, self._face_free(painter, photographs, backdrop)), ())
-        scene = compose(painter, self._subject(rng, photographs), backdrop, self.size)
-        if photographs and rng.random() < SECOND_FACE_SHARE:
-            scene = _with_second(painter, scene, photographs[rng.integers(len(photographs))])
+            return Scene(expose(painter, self._face_free(backdrop)), ())
+        scene = compose(painter, self._subject(), backdrop, self.size)
+        if self.photographs and rng.random() < SECOND_FACE_SHARE:
+            scene = _with_second(painter, scene, self.photographs[rng.integers(len(self.photographs))])
         scene = cover(painter, scene)
         return Scene(expose(painter, scene.rgb), scene.faces)
 
-    def _subject(self, rng: np.random.Generator, photographs: list[Picture]) -> Picture:
-        if photographs and rng.random() < LONDON_SHARE:
-            return photographs[rng.integers(len(photographs))]
-        return self.renders.picture(self.with_face[rng.integers(len(self.with_face))])
+    def _index(self) -> None:
+        rows = self.source.rows
+        self.with_face = [i for i, r in enumerate(rows) if r["face_box"] and r["face_visible"] >= MIN_VISIBLE]
+        self.face_free = [i for i, r in enumerate(rows) if r["face_box"] is None]
 
-    def _backdrop(self, painter: Painter, photographs: list[Picture]) -> Image:
-        rng = painter.rng
+    def _subject(self) -> Picture:
+        rng = self.painter.rng
+        if self.photographs and rng.random() < LONDON_SHARE:
+            return self.photographs[rng.integers(len(self.photographs))]
+        return self.source.picture(self.with_face[rng.integers(len(self.with_face))])
+
+    def _backdrop(self) -> Image:
+        rng = self.painter.rng
         if rng.random() < 0.5 or not self.face_free:
-            return painter.texture(self.size)
-        rgb = self.renders.rgb(self.face_free[rng.integers(len(self.face_free))])
+            return self.painter.texture(self.size)
+        rgb = self.source.rgb(self.face_free[rng.integers(len(self.face_free))])
         turn, zoom = rng.uniform(0, 360), rng.uniform(0.9, 2.2) * self.size[0] / 384
         matrix = cv2.getRotationMatrix2D((192, 192), turn, zoom)
         centred = np.asarray(matrix, np.float64)
         centred[:, 2] += np.array(self.size) / 2 - 192
         return warp(rgb, centred, self.size, cv2.BORDER_REFLECT_101)
 
-    def _face_free(self, painter: Painter, photographs: list[Picture], backdrop: Image) -> Image:
-        rng = painter.rng
-        if rng.random() < 0.45:
+    def _face_free(self, backdrop: Image) -> Image:
+        rng = self.painter.rng
+        if rng.random() < 0.55:
             return backdrop
-        scene = compose(painter, self._subject(rng, photographs), backdrop, self.size)
-        return spoil(painter, scene.faces[0], scene.rgb)
+        scene = compose(self.painter, self._subject(), backdrop, self.size)
+        return spoil(self.painter, scene.faces[0], scene.rgb)
 
 
 def _with_second(painter: Painter, scene: Scene, other: Picture) -> Scene:

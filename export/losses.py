@@ -55,6 +55,6 @@ def face_loss(outputs: tuple[Tensor, Tensor, Tensor], targets: tuple[Tensor, ...
     return {
         "class": focal(logits[..., 0], label) / count * 4,
         "box": ((1 - overlap).sum() + 0.5 * F.smooth_l1_loss(deltas[positive], box_target, reduction="sum")) / count,
-        "landmarks": 0.4 * F.smooth_l1_loss(point_deltas[positive], point_target, reduction="sum") / count,
+        "landmarks": 0.6 * F.smooth_l1_loss(point_deltas[positive], point_target, reduction="sum") / count,
         "quality": quality / count,
     }

@@ -23,7 +23,7 @@ CROP_MEAN, CROP_SCALE = 127.5, 1 / 127.5
 SMOOTHING = 0.02
 
 
-def face(data: Path, photographs: Path | None, seed: int) -> Recipe:
+def face(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
     """160x120 with small faces first, four times as fast; then the whole frame."""
     phases = []
     for size, batch, share in (((160, 120), 48, 0.25), ((320, 240), 24, 0.75)):
@@ -45,8 +45,10 @@ def _face_losses(size: tuple[int, int]) -> Losses:
     return losses
 
 
-def expression(data: Path, photographs: Path | None, seed: int) -> Recipe:
+def expression(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
     """Crops without end, at one size."""
+    if data is None:
+        raise ValueError("--data: missing; expression learns from a folder of renders (python -m export synthesize)")
     network = BabyEHANet()
     stream = ExpressionCrops(data, photographs, network.config.size_px, seed)
     return Recipe(network, (Phase(stream, 64, 1.0, _expression_losses),), peak_lr=2.5e-3)
@@ -62,4 +64,4 @@ def _expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str,
     return dict(zip(TARGETS, mean * torch.tensor([2.0, 2.0, 1.0, 0.5, 0.5]), strict=True))
 
 
-RECIPES: Mapping[str, Callable[[Path, Path | None, int], Recipe]] = {"face": face, "expression": expression}
+RECIPES: Mapping[str, Callable[[Path | None, Path | None, int], Recipe]] = {"face": face, "expression": expression}

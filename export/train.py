@@ -147,7 +147,7 @@ class Trainer:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `train`."""
     parser.add_argument("task", choices=("face", "expression"))
-    parser.add_argument("--data", type=Path, required=True, help="a folder of renders (synthesize images)")
+    parser.add_argument("--data", type=Path, help="a folder of renders; without it face draws them on the way")
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint and weights go here")
     parser.add_argument("--minutes", type=float, default=30.0)

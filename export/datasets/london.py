@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export.datasets.marks import FaceMark, Picture, read_rgb, roll_of
+from export.datasets.marks import FaceMark, Picture, read_rgb
 
 LONDON_SCALE = 512 / 1350  # the landmark files are in px of the original photographs
 LONDON_TEST_EVERY = 4  # persons 4, 8, 12, ... in order of their number are never trained on
@@ -38,13 +38,11 @@ class LondonPerson:
         p = self.points
         five = np.stack([p[0], p[1], (p[54] + p[60]) / 2, p[87], p[93]]).astype(np.float32)
         outline = p[list(_OUTLINE)]
-        lower, upper = outline.min(axis=0), outline.max(axis=0)
-        axes = (float(upper[0] - lower[0]) / 2, float(upper[1] - lower[1]) / 2)
-        centre = (float(lower[0] + upper[0]) / 2, float(lower[1] + upper[1]) / 2)
+        mark = FaceMark(outline, five)
         head = np.zeros(rgb.shape[:2], np.uint8)
-        grown = np.array(centre) + (outline - np.array(centre)) * 1.12
+        grown = np.array(mark.centre) + (outline - np.array(mark.centre)) * 1.12
         cv2.fillPoly(head, [np.rint(grown).astype(np.int32)], 1)
-        return Picture(rgb, head > 0, FaceMark(centre, axes, roll_of(five), five))
+        return Picture(rgb, head > 0, mark)
 
 
 def london(folder: Path, split: str) -> tuple[LondonPerson, ...]:

@@ -15,22 +15,38 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceMark:
-    """One face: its ellipse (forehead hairline to chin, ear to ear) and landmarks, in px.
+    """One face in px: outline (n, 2) from forehead hairline to chin and ear to ear, landmarks (5, 2) as in `Face`.
 
-    `axes` are the semi-axes across and along the face; `roll_deg` is clockwise. `landmarks` (5, 2) as in `Face`.
+    The box follows from the outline at any roll. `centre` and `axes` (semi-axes across and along the face) are those of
+    the outline's box in the face's own directions.
     """
 
-    centre: tuple[float, float]
-    axes: tuple[float, float]
-    roll_deg: float
+    outline: NDArray[np.float32]
     landmarks: NDArray[np.float32]
 
     def box(self) -> tuple[float, float, float, float]:
-        """The ellipse's upright bounding box, xyxy px."""
-        c, s = math.cos(math.radians(self.roll_deg)), math.sin(math.radians(self.roll_deg))
-        half_x, half_y = math.hypot(self.axes[0] * c, self.axes[1] * s), math.hypot(self.axes[0] * s, self.axes[1] * c)
-        x, y = self.centre
-        return x - half_x, y - half_y, x + half_x, y + half_y
+        """The outline's upright bounding box, xyxy px."""
+        (x0, y0), (x1, y1) = self.outline.min(axis=0).tolist(), self.outline.max(axis=0).tolist()
+        return x0, y0, x1, y1
+
+    @property
+    def roll_deg(self) -> float:
+        """Clockwise roll in degrees."""
+        return roll_of(self.landmarks)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Midway between the outline's ends across and along the face."""
+        low, high = self._extent()
+        x, y = ((low + high) / 2 @ self._turn()).tolist()
+        return x, y
+
+    @property
+    def axes(self) -> tuple[float, float]:
+        """Half the outline's extent across and along the face."""
+        low, high = self._extent()
+        across, along = ((high - low) / 2).tolist()
+        return across, along
 
     @property
     def size_px(self) -> float:
@@ -38,13 +54,33 @@ class FaceMark:
         return 2 * math.sqrt(self.axes[0] * self.axes[1])
 
     def moved(self, matrix: NDArray[np.float64]) -> FaceMark:
-        """The same face after a similarity transform (2, 3)."""
-        scale = math.hypot(matrix[0, 0], matrix[1, 0])
-        turn = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
-        x, y = matrix[:, :2] @ np.array(self.centre) + matrix[:, 2]
-        points = (self.landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-        axes = (self.axes[0] * scale, self.axes[1] * scale)
-        return FaceMark((float(x), float(y)), axes, self.roll_deg + turn, points)
+        """The same face after an affine transform (2, 3)."""
+        outline, points = (
+            (part @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32) for part in (self.outline, self.landmarks)
+        )
+        return FaceMark(outline, points)
+
+    def mirrored(self, width_px: int) -> FaceMark:
+        """The face in the mirrored picture: left and right change places in the landmarks."""
+        flip, end = np.array([-1, 1], np.float32), np.array([width_px - 1, 0], np.float32)
+        return FaceMark(self.outline * flip + end, self.landmarks[[1, 0, 2, 4, 3]] * flip + end)
+
+    def _turn(self) -> NDArray[np.float64]:
+        angle = math.radians(self.roll_deg)
+        c, s = math.cos(angle), math.sin(angle)
+        return np.array([[c, s], [-s, c]])  # rows: across and along the face
+
+    def _extent(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        own = self.outline @ self._turn().T
+        return own.min(axis=0), own.max(axis=0)
+
+
+def ellipse(box: tuple[float, ...]) -> NDArray[np.float32]:
+    """The outline of a face of which only the upright box xyxy px is known: the ellipse within it."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    x0, y0, x1, y1 = box
+    x, y = (x0 + x1) / 2 + (x1 - x0) / 2 * np.cos(angle), (y0 + y1) / 2 + (y1 - y0) / 2 * np.sin(angle)
+    return np.stack([x, y], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +90,11 @@ class Picture:
     rgb: Image
     subject: NDArray[np.bool_]
     face: FaceMark | None
+
+    def mirrored(self) -> Picture:
+        """Left and right changed."""
+        face = None if self.face is None else self.face.mirrored(self.rgb.shape[1])
+        return Picture(np.ascontiguousarray(self.rgb[:, ::-1]), self.subject[:, ::-1], face)
 
 
 def read_rgb(path: Path) -> Image:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from export.datasets.marks import FaceMark, Image, Picture, read_rgb, roll_of
+from export.datasets.marks import FaceMark, Image, Picture, read_rgb
 
 
 class Renders:
@@ -40,6 +38,10 @@ class Renders:
         self.rows = rows
         return len(rows)
 
+    def advance(self) -> bool:
+        """Nothing new comes by itself."""
+        return False
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -57,16 +59,8 @@ class Renders:
         row = self.rows[index]
         if row["face_box"] is None:
             return None
-        points = np.array(row["landmarks"], np.float32)
-        return _mark_of(tuple(row["face_box"]), points, roll_of(points))
+        return FaceMark(np.array(row["face_outline"], np.float32), np.array(row["landmarks"], np.float32))
 
     def picture(self, index: int) -> Picture:
         """Everything that the face detector learns from."""
         return Picture(self.rgb(index), self.labels(index) > 0, self.mark(index))
-
-
-def _mark_of(box: tuple[float, ...], points: NDArray[np.float32], roll_deg: float) -> FaceMark:
-    """The ellipse of the face's usual shape (1 : 1.15) whose upright box has the area of the given one."""
-    x0, y0, x1, y1 = box
-    across = math.sqrt(((x1 - x0) ** 2 + (y1 - y0) ** 2) / (4 * (1 + 1.15**2)))
-    return FaceMark(((x0 + x1) / 2, (y0 + y1) / 2), (across, 1.15 * across), roll_deg, points)
