@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.infant import occluders, scene
+from export.infant import occluders, scene, visits
 from export.infant.expression import Expression
 from export.infant.figure import Figure, canon, infant_parts, pose_figure
 from export.infant.mesh import Floats
 from export.infant.pose import Pose, rotation, sample_pose
 from export.infant.render import Camera, Part, Uniform, renderer
+from export.infant.sample import Truth, tell_truth
 from export.infant.script import SCRIPTS, STEP_S, Script, beat_phase, heart_rate, ppg
+from export.infant.script import visits as visits_of
 from export.infant.sensor import Sensor, develop
 
 # Peak-to-peak share of linear light by channel: green strongest, as haemoglobin absorbs (about 1 % on the face).
 PULSE_RGB = (0.0045, 0.0125, 0.0075)
 BREATHS_HZ = 0.72
 EASE_S = 1.2
+CRF = 14
 # No psychovisual tricks, hardly a dead zone and fine chroma: all else erases changes of half a grey level.
 X264 = (
     "psy=0:deadzone-inter=2:deadzone-intra=2:no-dct-decimate=1:aq-mode=1:aq-strength=0.3:chroma-qp-offset=-6:qcomp=1.0"
@@ -136,6 +139,10 @@ def pose_at(clip: Clip, base: Pose, t_s: float) -> Pose:
         move = [scale * _sway(t_s, 100 + 3 * index + axis, hz) + jolt * (axis == 0) for axis in range(3)]
         old = turns.get(bone, (0.0, 0.0, 0.0))
         turns[bone] = (old[0] + move[0], old[1] + move[1], old[2] + move[2])
+    yaw, pitch = visits.turned(clip.script.turns, t_s)
+    for bone, share in (("neck01", 0.45), ("head", 0.55)):
+        old = turns[bone]
+        turns[bone] = (old[0] + share * pitch, old[1] + share * yaw, old[2])
     breath = float(np.sin(6.283 * BREATHS_HZ * t_s + 0.6 * _sway(t_s, 41, 0.1))) * (1 + 0.8 * cry)
     return Pose(turns, breath)
 
@@ -183,9 +190,9 @@ def set_stage(clip: Clip) -> Stage:
 
 
 def _camera(clip: Clip, figure: Figure) -> Camera:
-    """Above the cot, the face a little off centre, rolled by the script's angle (clockwise in the picture)."""
+    """Where the script's view asks for, the face a little off centre, rolled clockwise in the picture by its angle."""
     centre = figure.vertices[canon().patch].mean(axis=0)
-    away = scene.unit(figure.head_turn @ np.array([0.06, -0.12, 1.0]))
+    away = scene.unit(figure.head_turn @ np.array(clip.script.view))
     up = rotation(tuple(float(v) for v in away * clip.script.roll_deg)) @ figure.head_turn[:, 1]  # type: ignore[arg-type]
     focal = 0.5 * clip.size[1] / np.tan(np.radians(15))
     reach = focal * 0.95 / clip.face_px
@@ -195,23 +202,38 @@ def _camera(clip: Clip, figure: Figure) -> Camera:
 
 def draw_frame(clip: Clip, stage: Stage, t_s: float) -> Floats:
     """Linear colour (H, W, 3) at a time."""
+    parts, uniforms, _ = _scene_at(clip, stage, t_s)
+    light_clip = scene.frustum(stage.light, stage.camera.target, 2.6)
+    return renderer(clip.size).draw_colour(parts, stage.camera, uniforms, light_clip)
+
+
+def draw_known(clip: Clip, stage: Stage, t_s: float) -> tuple[Floats, Truth]:
+    """Linear colour (H, W, 3) at a time, and what of the face is to be seen."""
+    parts, uniforms, figure = _scene_at(clip, stage, t_s)
+    light_clip = scene.frustum(stage.light, stage.camera.target, 2.6)
+    buffers = renderer(clip.size).draw(parts, stage.camera, uniforms, light_clip)
+    return buffers.colour, tell_truth(figure, stage.camera, buffers, clip.size, light="bright", kind="face")
+
+
+def _scene_at(clip: Clip, stage: Stage, t_s: float) -> tuple[list[Part], dict[str, Uniform], Figure]:
     face = expression_at(clip, t_s)
     figure = pose_figure(clip.script.identity, face, pose_at(clip, stage.base, t_s))
     parts = infant_parts(figure, "sleepsuit", stage.cloth, None) + stage.still
+    toward = stage.camera.place - figure.vertices[canon().patch].mean(axis=0)
+    parts += visits.over_the_face(clip.script.visits, figure, toward, t_s, clip.seed + clip.script.identity)
     now, late = clip.wave_at(t_s), clip.wave_at(max(t_s - 0.02, 0.0))
     uniforms = {
         **stage.uniforms,
         "furrow": (0.06 + 0.75 * face.nasolabial, 0.75 * face.brow_bulge, 0.75 * face.eye_squeeze, 0.5),
         "pulse": tuple(1 - depth * now for depth in PULSE_RGB),
         "pulse_late": tuple(1 - depth * late for depth in PULSE_RGB),
+        **visits.lamps(stage.uniforms, visits.dusk(clip.script, t_s)),
     }
     if t_s < clip.script.tube_until_s:
         more, marks = _tube(clip, figure, t_s)
         parts += more
         uniforms |= marks
-    return renderer(clip.size).draw_colour(
-        parts, stage.camera, uniforms, scene.frustum(stage.light, stage.camera.target, 2.6)
-    )
+    return parts, uniforms, figure
 
 
 def _tube(clip: Clip, figure: Figure, t_s: float) -> tuple[list[Part], dict[str, Uniform]]:
@@ -232,17 +254,28 @@ def _tube(clip: Clip, figure: Figure, t_s: float) -> tuple[list[Part], dict[str,
     return [replace(part, place=part.place + shift) for part in parts], marks
 
 
-def frames(clip: Clip, start: int = 0, stop: int | None = None) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Time in seconds and RGB (H, W, 3) of frames start to stop, fixed exposure, fresh sensor noise."""
+def frames(clip: Clip, start: int = 0, stop: int | None = None) -> Iterator[tuple[NDArray[np.uint8], Truth | None]]:
+    """RGB (H, W, 3) of frames start to stop, fresh sensor noise; where visits come, what of the face is to be seen.
+
+    The exposure is fixed but for the evening's.
+    """
     stage = set_stage(clip)
     for number in range(start, clip.frames if stop is None else stop):
         t_s = number / clip.fps
         rng = np.random.default_rng([clip.seed, number, 2])
-        yield t_s, develop(rng, draw_frame(clip, stage, t_s), stage.sensor, stage.gain)
+        if clip.script.visits:
+            colour, truth = draw_known(clip, stage, t_s)
+        else:
+            colour, truth = draw_frame(clip, stage, t_s), None
+        yield develop(rng, colour, *visits.exposed(stage.sensor, stage.gain, visits.dusk(clip.script, t_s))), truth
 
 
-def truth_of(clip: Clip) -> dict[str, object]:
-    """The truth file: a row for each whole second and the heart rate of each frame."""
+def truth_of(clip: Clip, seen: Sequence[Truth] = ()) -> dict[str, object]:
+    """The truth file: a row for each whole second, the heart rate of each frame and, where known, its face.
+
+    A face row holds `box` (null where no face is in view), `landmarks`, `visible` (share 0..1 of the face's skin that
+    nothing hides), `yaw_deg` and `roll_deg`.
+    """
     rows = []
     for second in range(int(clip.script.seconds)):
         segment = clip.script.at(second + 0.5)
@@ -261,6 +294,16 @@ def truth_of(clip: Clip) -> dict[str, object]:
         "identity": clip.script.identity,
         "seconds": rows,
         "frame_hr_bpm": [round(clip.bpm_at(number / clip.fps), 2) for number in range(clip.frames)],
+    } | ({"frame_face": [_face_row(truth) for truth in seen]} if seen else {})
+
+
+def _face_row(truth: Truth) -> dict[str, object]:
+    return {
+        "box": truth.face_box and [round(v, 2) for v in truth.face_box],
+        "landmarks": [[round(x, 2), round(y, 2)] for x, y in truth.landmarks],
+        "visible": round(truth.face_visible, 3) if truth.face_box else 0.0,
+        "yaw_deg": round(truth.yaw_deg, 1),
+        "roll_deg": round(truth.roll_deg, 1),
     }
 
 
@@ -274,6 +317,25 @@ def face_region(clip: Clip, margin: float = 1.15) -> tuple[int, int, int, int]:
     x, y = (int(v) // 2 * 2 for v in np.maximum(middle - half, 0))
     width, height = (int(v) // 2 * 2 for v in np.minimum(2 * half, np.array(clip.size) - [x, y]))
     return x, y, width, height
+
+
+def encode_evenly(lossless: Path, out: Path) -> None:
+    """H.264 of a constant and high quality, whatever it takes."""
+    _ffmpeg(
+        [
+            "-i",
+            str(lossless),
+            "-vf",
+            "format=yuv420p",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "medium",
+            "-crf",
+            f"{CRF}",
+            str(out),
+        ]
+    )
 
 
 def encode(clip: Clip, lossless: Path, out: Path, kilobits: float) -> None:
@@ -305,8 +367,9 @@ def _ffmpeg(arguments: list[str]) -> None:
     subprocess.run(["ffmpeg", "-y", "-hide_banner", "-loglevel", "error", *arguments], check=True)
 
 
-def write_lossless(clip: Clip, path: Path) -> None:
-    """Renders the clip to lossless H.264 RGB, with a progress bar."""
+def write_lossless(clip: Clip, path: Path) -> list[Truth]:
+    """Renders the clip to lossless H.264 RGB, with a progress bar; what of the face is to be seen, where known."""
+    seen: list[Truth] = []
     width, height = clip.size
     command = [
         "ffmpeg",
@@ -334,24 +397,35 @@ def write_lossless(clip: Clip, path: Path) -> None:
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
-        for _, frame in tqdm(frames(clip), total=clip.frames, unit="frame"):
+        for frame, truth in tqdm(frames(clip), total=clip.frames, unit="frame"):
             process.stdin.write(frame.tobytes())
+            if truth is not None:
+                seen.append(truth)
         process.stdin.close()
         if process.wait() != 0:
             raise RuntimeError(f"{path}: ffmpeg ended with {process.returncode}")
+    return seen
 
 
 def write_clip(
     out: Path, *, script: str, seconds: float, fps: int, size: tuple[int, int], identity: int | None, megabytes: float
 ) -> None:
-    """Renders a named script of SCRIPTS to `out` (mp4) and its truth to `out` with suffix .truth.json."""
+    """Renders a named script of SCRIPTS to `out` (mp4) and its truth to `out` with suffix .truth.json.
+
+    `megabytes` is the size to aim at, but for a script with visits: it is written at a constant quality.
+    """
     if script not in SCRIPTS:
         raise SystemExit(f"synthesize clip: --script {script}: there are {', '.join(sorted(SCRIPTS))}")
-    story = SCRIPTS[script].scaled(seconds)
-    clip = Clip(replace(story, identity=story.identity if identity is None else identity), size, fps)
+    story = SCRIPTS[script]
+    if identity is not None:
+        story = visits_of(identity) if story.visits else replace(story, identity=identity)
+    clip = Clip(story.scaled(seconds), size, fps, face_px=story.face_share * size[1])
     out.parent.mkdir(parents=True, exist_ok=True)
     raw = out.with_suffix(".raw.mkv")
-    write_lossless(clip, raw)
-    encode(clip, raw, out, megabytes * 8000 / clip.script.seconds)
+    seen = write_lossless(clip, raw)
+    if story.visits:
+        encode_evenly(raw, out)
+    else:
+        encode(clip, raw, out, megabytes * 8000 / clip.script.seconds)
     raw.unlink()
-    out.with_suffix(".truth.json").write_text(json.dumps(truth_of(clip)) + "\n", encoding="utf-8")
+    out.with_suffix(".truth.json").write_text(json.dumps(truth_of(clip, seen)) + "\n", encoding="utf-8")
