@@ -17,11 +17,12 @@ from pathlib import Path
 from edgemon.config import Bed, Config
 from edgemon.frames import open_source
 from edgemon.frames.capture import Capture
+from edgemon.frames.clip import clip_path
 from edgemon.health import Progress, memory_bytes
 from edgemon.pipeline import build_sights
 from edgemon.vision import Vision
 
-CLIPS = ("clip", "clip2", "clip", "clip2")
+CLIPS = ("clip", "clip2", str(clip_path("clip")), str(clip_path("clip2")))  # four sources: one is one camera
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def measure(seconds: float, beds: int) -> Figures:
     progress = Progress(("vision",), time.monotonic())
     vision = Vision(build_sights(config), progress)
     captures = [
-        Capture(partial(open_source, bed, paced=True), on_frame=partial(vision.on_frame, sight), name=bed.id)
-        for bed, sight in zip(config.beds, vision.sights, strict=True)
+        Capture(partial(open_source, bed, paced=True), on_frame=partial(vision.on_frame, (bed.id,)), name=bed.id)
+        for bed in config.beds
     ]
     begun_s, cpu_s = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
     for capture in captures:

@@ -183,9 +183,8 @@ def lines(scores: Sequence[Score]) -> Iterator[str]:
     )
     for s in scores:
         cells = "".join(f"{100 * s.recall[n]:>8.2f}{100 * s.detector_recall[n]:>8.2f}" for n in SHARES)
-        yield f"{s.clip:<20}{s.face_hz:>8g}{cells}{s.id_changes:>5}{s.shown_when_gone:>8}" + (
-            f"{s.longest_miss_s:>8.1f}{s.detections_per_s:>8.2f}{s.cpu_ms_per_frame:>8.2f}"
-        )
+        rest = f"{s.longest_miss_s:>8.1f}{s.detections_per_s:>8.2f}{s.cpu_ms_per_frame:>8.2f}"
+        yield f"{s.clip:<20}{s.face_hz:>8g}{cells}{s.id_changes:>5}{s.shown_when_gone:>8}{rest}"
     for face_hz in dict.fromkeys(s.face_hz for s in scores):
         of = [s for s in scores if s.face_hz == face_hz]
         cells = "".join(f"{100 * _pooled(of, n, True):>8.2f}{100 * _pooled(of, n, False):>8.2f}" for n in SHARES)

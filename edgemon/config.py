@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -53,9 +54,18 @@ class Region(Settings):
             raise ValueError("x1 must be greater than x0, and y1 than y0")
         return self
 
+    def overlaps(self, other: Region) -> bool:
+        """Whether the two have area in common; a common edge has none."""
+        wide = min(self.x1, other.x1) - max(self.x0, other.x0)
+        high = min(self.y1, other.y1) - max(self.y0, other.y0)
+        return wide > 0 and high > 0
+
+    def __str__(self) -> str:
+        return f"{{x0: {self.x0:g}, y0: {self.y0:g}, x1: {self.x1:g}, y1: {self.y1:g}}}"
+
 
 class Bed(Settings):
-    """One cot and the camera that watches it."""
+    """One infant's place and the camera that watches it; beds of one camera differ in their regions of its picture."""
 
     id: Name
     source: str = Field(
@@ -69,6 +79,13 @@ class Bed(Settings):
     rotate_deg: Literal[0, 90, 180, 270] = Field(0, description="clockwise, for a camera mounted from the head end")
     cot_region: Region = Region()
     loop: bool = Field(False, description="start a file again at its end")
+
+    @property
+    def camera(self) -> str:
+        """The source by one name: two beds with the same one share its pictures."""
+        if re.fullmatch(r"\d+", self.source):
+            return f"/dev/video{int(self.source)}"
+        return "picamera:0" if self.source == "picamera" else self.source
 
 
 class Tls(Settings):
@@ -153,7 +170,34 @@ class Config(Settings):
         names = [bed.id for bed in beds]
         if len(set(names)) < len(names) or DEVICE_BED in names:
             raise ValueError(f"bed ids must differ from one another, got {', '.join(names)}")
+        for a, b in combinations(beds, 2):
+            if a.camera == b.camera:
+                _share(a, b)
         return beds
+
+    @property
+    def cameras(self) -> tuple[tuple[Bed, ...], ...]:
+        """The beds of each camera, in order."""
+        by_camera: dict[str, list[Bed]] = {}
+        for bed in self.beds:
+            by_camera.setdefault(bed.camera, []).append(bed)
+        return tuple(tuple(beds) for beds in by_camera.values())
+
+
+_PICTURE = ("width_px", "height_px", "fps", "rotate_deg", "loop")
+
+
+def _share(a: Bed, b: Bed) -> None:
+    """Refuse two beds of one camera that want different pictures of it, or the same infant."""
+    both = f"beds {a.id} and {b.id} share the camera {a.camera.rpartition('@')[2]}"
+    differ = [name for name in _PICTURE if getattr(a, name) != getattr(b, name)]
+    if differ:
+        raise ValueError(f"{both}: give both the same {', '.join(differ)}")
+    if a.cot_region.overlaps(b.cot_region):
+        raise ValueError(
+            f"{both}: their cot_regions {a.cot_region} and {b.cot_region} must not overlap;"
+            " give each its own part of the picture, such as {x1: 0.5} and {x0: 0.5}"
+        )
 
 
 def load(path: Path) -> Config:
@@ -255,7 +299,7 @@ def _explain(path: Path, node: yaml.Node, loc: tuple[int | str, ...], message: s
     if "Extra inputs" in message:
         message = f"unknown key; known here: {', '.join(_known_keys(loc[:-1]))}"
         return f"{path}:{at}: {name}: {message}"
-    shown = "***" if re.search("password|secret|key", name) else repr(value)
+    shown = "***" if re.search("password|secret|key", name) else re.sub(r"//[^/@\s]*@", "//***@", repr(value))
     return f"{path}:{at}: {name}: {message}, got {shown[:80]}"
 
 

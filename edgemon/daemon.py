@@ -1,4 +1,4 @@
-"""Start, run, stop: one process, whose threads are one capture a bed, one vision thread, and this I/O loop.
+"""Start, run, stop: one process, whose threads are one capture a camera, one vision thread, and this I/O loop.
 
 The loop owns the outbox, MQTT, health and sd_notify. Signals and the end of the cameras reach it as bytes on a socket.
 """
@@ -53,12 +53,13 @@ class Daemon:
             stack.callback(waker.close)
             stack.enter_context(_only_one(self._config.state_dir))
             vision = Vision(build_sights(self._config), self._progress)
-            captures = [self._capture(bed, vision, index) for index, bed in enumerate(self._config.beds)]
+            cameras = {beds[0].camera: self._capture(beds, vision) for beds in self._config.cameras}
+            captures = [cameras[bed.camera] for bed in self._config.beds]
             reporter = stack.enter_context(
                 Reporter(self._config, vision, captures, progress=self._progress, wake=waker.wake)
             )
             stack.callback(vision.stop)
-            for capture in captures:
+            for capture in cameras.values():
                 capture.start()
                 stack.callback(capture.stop)
             vision.watch(captures)
@@ -68,10 +69,12 @@ class Daemon:
             self._notifier.stopping()
         return 0
 
-    def _capture(self, bed: Bed, vision: Vision, index: int) -> Capture:
-        open_source(bed, paced=True)  # a source that can never be opened is told at the start
+    def _capture(self, beds: tuple[Bed, ...], vision: Vision) -> Capture:
+        """One capture for all beds of a camera: most cameras cannot be opened twice."""
+        names = tuple(bed.id for bed in beds)
+        open_source(beds[0], paced=True)  # a source that can never be opened is told at the start
         return Capture(
-            partial(open_source, bed, paced=True), on_frame=partial(vision.on_frame, vision.sights[index]), name=bed.id
+            partial(open_source, beds[0], paced=True), on_frame=partial(vision.on_frame, names), name=" ".join(names)
         )
 
     def _loop(self, reporter: Reporter, stop: socket.socket, waker: Waker) -> None:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgemon import manifest
 from edgemon.config import Bed, Cadence, Config
@@ -18,8 +22,9 @@ from edgemon.events.bouts import Bouts
 from edgemon.events.conditions import Condition
 from edgemon.events.engine import AlarmEngine
 from edgemon.faces import regions
-from edgemon.faces.detect import FaceDetector
+from edgemon.faces.detect import Detection, FaceDetector
 from edgemon.faces.track import FaceTracker
+from edgemon.faces.view import View
 from edgemon.frames.capture import TraceRing
 from edgemon.inference import ExpressionModel, Model
 from edgemon.manifest import Manifest
@@ -32,9 +37,10 @@ from edgemon.states import HEART_RATE, StateEstimator
 
 SAMPLE_FACE_UP_TO_S = 1.0  # skin is read where the face was seen at most this long ago
 TRACE_S = 30.0
-DARK = 12.0  # of 255: a picture darker than this shows no face and no absence of one either
-LUMA_STEP_PX = 16
 TICK_S = 0.25  # how often there is something to say
+SEARCH_S = 10.0  # a face just lost is looked for at twice the rate for so long
+CALM_S = 10.0  # a face at rest for so long is looked for at half the rate
+EARLY = 0.1  # of a period: frames do not come on the dot
 
 
 class Every:
@@ -51,6 +57,54 @@ class Every:
         late = self._next_s is None or now_s > self._next_s + self._period_s
         self._next_s = (now_s if late or self._next_s is None else self._next_s) + self._period_s
         return True
+
+
+class Pace:
+    """When the face detector runs: at its rate, at twice that while a face was just lost, at half while all is calm."""
+
+    def __init__(self, face_hz: float) -> None:
+        self._period_s = 1 / face_hz
+        self._ran_s = -math.inf
+        self._well_s: float | None = None  # when the last turn had found the face, or when all began
+
+    def due(self, now_s: float, face: Face | None, still_s: float) -> bool:
+        """Whether it is time; saying yes takes the turn. `still_s`: for how long the face has lain found and still."""
+        missed = face is None or face.detected_s < self._ran_s
+        if not missed or self._well_s is None:
+            self._well_s = now_s
+        searching = missed and now_s - self._well_s <= SEARCH_S
+        factor = 0.5 if searching else 2.0 if still_s >= CALM_S else 1.0
+        if now_s - self._ran_s < (factor - EARLY) * self._period_s:
+            return False
+        self._ran_s = now_s
+        return True
+
+
+class Detector(Protocol):
+    """Finds every face in one RGB image."""
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
+        """The faces, best first.
+
+        Raises:
+            ModelError: the network failed.
+        """
+
+
+class OncePerPicture:
+    """A detector that looks at each picture once, however many beds it shows; for one thread."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._image: NDArray[np.uint8] | None = None
+        self._found: tuple[Detection, ...] = ()
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
+        """The faces in this picture; the same object again is not looked at again."""
+        if image is not self._image:
+            self._found = self._detector.detect(image)
+            self._image = image
+        return self._found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +126,7 @@ class Sight:
         bed: Bed,
         cadence: Cadence,
         *,
-        detector: FaceDetector,
+        detector: Detector,
         observers: Sequence[FaceObserver],
         heart_rate: TraceObserver,
         models: Sequence[Manifest] = (),
@@ -82,11 +136,13 @@ class Sight:
         self.ring = TraceRing(int(TRACE_S * bed.fps))
         self._detector = detector
         self._tracker = FaceTracker(bed.cot_region)
+        self._view = View(bed.cot_region)
         self._observers = tuple(observers)
         self._heart_rate = heart_rate
-        self._detect_due = Every(1 / cadence.face_hz)
+        self._pace = Pace(cadence.face_hz)
         self._observe_due = Every(1 / cadence.expression_hz)
         self._heart_rate_due = Every(1 / cadence.heart_rate_hz)
+        self._hidden: Reason | None = None  # why no face could be seen at the detector's last turn
         self._face: Face | None = None  # the newest; replaced whole, so the capture thread may read it at any time
 
     def sample(self, frame: Frame) -> None:
@@ -96,30 +152,37 @@ class Sight:
             self.ring.append(regions.sample(frame, face))
 
     def look(self, frame: Frame) -> Seen:
-        """Run whatever is due on this frame: the detector, the face observers, the heart rate."""
+        """Run whatever is due on this frame: the detector, the face observers, the heart rate.
+
+        Beds that share a camera are handed its frames, whichever of them these name.
+        """
+        frame = frame if frame.bed == self.bed.id else replace(frame, bed=self.bed.id)
         now_s = frame.captured_s
-        failed: list[str] = []
-        if self._detect_due.due(now_s):
-            try:
-                detections = self._detector.detect(frame.rgb)
-                self._face = self._tracker.update(detections, now_s, frame.rgb.shape[:2])
-            except ModelError:
-                self._face = None
-                failed.append("face")
-        else:
-            self._face = self._tracker.predict(now_s)
+        failed = self._find(frame)
+        reason = None if self._face else Reason.MODEL_FAILED if failed else self._hidden or Reason.NO_FACE
         observations = [o.observe(frame, self._face) for o in self._observers] if self._observe_due.due(now_s) else []
         if self._heart_rate_due.due(now_s):
             observations.append(self._heart_rate.observe(self.ring.snapshot(), now_s))
         failed += [o.observer for o in observations if o.reason is Reason.MODEL_FAILED]
-        reason = None if self._face else _why_no_face(frame, failed)
+        if reason is not None:
+            observations = [replace(o, reason=reason) if o.reason is Reason.NO_FACE else o for o in observations]
         return Seen(now_s, self._face, reason, tuple(observations), tuple(failed))
 
-
-def _why_no_face(frame: Frame, failed: Sequence[str]) -> Reason:
-    if failed:
-        return Reason.MODEL_FAILED
-    return Reason.DARK if float(frame.rgb[::LUMA_STEP_PX, ::LUMA_STEP_PX].mean()) < DARK else Reason.NO_FACE
+    def _find(self, frame: Frame) -> list[str]:
+        """Detect or predict the face; the names of models that failed."""
+        now_s = frame.captured_s
+        self._face = self._tracker.predict(now_s)
+        if not self._pace.due(now_s, self._face, self._tracker.still_s(now_s)):
+            return []
+        try:
+            detections = self._detector.detect(frame.rgb)
+        except ModelError:
+            self._face = None
+            return ["face"]
+        face = self._face = self._tracker.update(detections, now_s, frame.rgb.shape[:2])
+        found = face is not None and face.detected_s == face.captured_s
+        self._hidden = self._view.judge(frame.rgb, now_s, face.box if face is not None and found else None)
+        return []
 
 
 class Mind:
@@ -209,9 +272,10 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
         ModelError: a model cannot be trusted or used.
     """
     folder = config.models.folder or manifest.default_folder()
-    detector = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
+    network = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
+    detector = OncePerPicture(network)
     expression = ExpressionModel(Model.open(folder, config.models.expression, config.models.threads))
-    models = (detector.manifest, expression.manifest)
+    models = (network.manifest, expression.manifest)
     return tuple(
         Sight(
             bed,

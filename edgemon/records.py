@@ -26,7 +26,8 @@ class Reason(StrEnum):
     NO_FRAME = "no_frame"
     NO_FACE = "no_face"
     TURNED_AWAY = "turned_away"
-    OCCLUDED = "occluded"
+    OCCLUDED = "occluded"  # the face is there, and covered
+    OBSTRUCTED = "obstructed"  # something covers the lens or the infant's place
     DARK = "dark"
     MOTION = "motion"
     GAP = "gap"

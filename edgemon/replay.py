@@ -24,15 +24,19 @@ _EPOCH = Stamp(0.0, "1970-01-01T00:00:00.000Z", "unsynced")  # a file does not s
 def replay(config: Config, video: str, *, as_json: bool, out: TextIO, progress: TextIO) -> int:
     """Print every message of `video` as one JSON line, or what changed as one plain line each.
 
+    The video stands for the first bed's camera, and so for all beds that share it.
+
     Raises:
         SourceError: the video cannot be opened, decoded, or is damaged; all up to the damage has been printed.
         ModelError: a model cannot be used.
     """
-    bed = config.beds[0].model_copy(update={"source": video, "loop": False})
+    beds = tuple(bed.model_copy(update={"source": video, "loop": False}) for bed in config.cameras[0])
     tell = _json_line if as_json else _plain_line
     with tqdm(unit=" frames", desc=video, file=progress, disable=None, leave=False) as bar:
-        for message in messages(config.model_copy(update={"beds": (bed,)}), bed, bar):
+        for message in messages(config.model_copy(update={"beds": beds}), beds[0], bar):
             line = tell(message)
+            if line and not as_json and len(beds) > 1 and isinstance(message.payload, p.Header):
+                line = f"{message.payload.bed}  {line}"
             if line:
                 out.write(line + "\n")
         out.flush()
@@ -40,11 +44,12 @@ def replay(config: Config, video: str, *, as_json: bool, out: TextIO, progress: 
 
 
 def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterator[Message]:
-    """All messages of one file, in order."""
+    """All messages of the file that is the source of `bed`, in order, for all beds of the configuration."""
     source = open_source(bed, paced=False)
-    (sight,) = build_sights(config)
+    sights = build_sights(config)
     composer = Composer(config.site, config.unit, config.device, BOOT, SESSION)
-    mind = Mind(bed.id, config.cadence, settings_for(config.alarms), composer, f"{config.device}/{BOOT}")
+    conditions, prefix = settings_for(config.alarms), f"{config.device}/{BOOT}"
+    minds = [Mind(sight.bed.id, config.cadence, conditions, composer, prefix) for sight in sights]
     now_s = 0.0
     meter = Meter(lambda: now_s)
     next_tick_s = TICK_S
@@ -53,15 +58,18 @@ def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterato
         while (frame := source.read()) is not None:
             now_s = frame.captured_s
             while next_tick_s <= now_s:
-                yield from mind.tick(_health(meter, next_tick_s), _stamp(next_tick_s))
+                for mind in minds:
+                    yield from mind.tick(_health(meter, next_tick_s), _stamp(next_tick_s))
                 next_tick_s += TICK_S
             meter.add(frame)
-            sight.sample(frame)
-            mind.take(sight.look(frame))
+            for sight, mind in zip(sights, minds, strict=True):
+                sight.sample(frame)
+                mind.take(sight.look(frame))
             if bar is not None:
                 bar.update()
-        yield from mind.tick(_health(meter, now_s), _stamp(now_s))
-        yield from mind.finish(_stamp(now_s))
+        for mind in minds:
+            yield from mind.tick(_health(meter, now_s), _stamp(now_s))
+            yield from mind.finish(_stamp(now_s))
     finally:
         source.close()
 

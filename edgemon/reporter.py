@@ -101,7 +101,7 @@ class Reporter:
             raise WorkerStuck("the vision thread ended; its traceback stands above")
         if not all(capture.ended for capture in self._captures.values()) or not self._vision.seen.empty():
             return False
-        errors = [error for capture in self._captures.values() if (error := capture.stats().error)]
+        errors = [error for capture in dict.fromkeys(self._captures.values()) if (error := capture.stats().error)]
         if errors:
             raise SourceLost("; ".join(errors))
         return True

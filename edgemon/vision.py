@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edgemon.errors import WorkerStuck
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Eye:
-    """One bed's camera and what looks through it."""
+    """One camera and the beds that are seen through it."""
 
-    sight: Sight
     capture: Capture
+    sights: tuple[Sight, ...]
 
 
 class Vision(threading.Thread):
-    """Looks at the newest frame of each bed in turn until stopped, or until a camera needs a new process."""
+    """Looks at the newest frame of each camera in turn until stopped, or until one needs a new process."""
 
     def __init__(self, sights: Sequence[Sight], progress: Progress) -> None:
         super().__init__(name="vision", daemon=True)
@@ -42,14 +42,19 @@ class Vision(threading.Thread):
         self._stopping = False
 
     def watch(self, captures: Sequence[Capture]) -> None:
-        """Say which capture belongs to which sight, in order, and begin."""
-        self.eyes = tuple(Eye(*pair) for pair in zip(self.sights, captures, strict=True))
+        """Say which capture belongs to which sight, in order, and begin; several sights may share one."""
+        pairs = tuple(zip(self.sights, captures, strict=True))
+        self.eyes = tuple(
+            Eye(capture, tuple(sight for sight, its in pairs if its is capture)) for capture in dict.fromkeys(captures)
+        )
         self.start()
 
-    def on_frame(self, sight: Sight, frame: Frame) -> None:
-        """The lossless path: runs in the capture thread for every frame."""
+    def on_frame(self, beds: Collection[str], frame: Frame) -> None:
+        """The lossless path: runs in the capture thread of these beds for every frame."""
         begun_s = time.monotonic()
-        sight.sample(frame)
+        for sight in self.sights:
+            if sight.bed.id in beds:
+                sight.sample(frame)
         self._progress.took("skin", time.monotonic() - begun_s)
         self._fresh.set()
 
@@ -79,15 +84,18 @@ class Vision(threading.Thread):
 
     def _look(self, eye: Eye) -> None:
         frame = eye.capture.take(0.0)
-        if frame is None:
-            return
+        if frame is not None:
+            for sight in eye.sights:
+                self._look_for(sight, frame)
+
+    def _look_for(self, sight: Sight, frame: Frame) -> None:
         begun_s = time.monotonic()
-        seen = eye.sight.look(frame)
+        seen = sight.look(frame)
         done_s = time.monotonic()
         self._progress.took("look", done_s - begun_s)
         self._progress.took("frame_to_look", max(0.0, done_s - frame.captured_s))
         try:
-            self.seen.put_nowait((eye.sight.bed.id, seen))
+            self.seen.put_nowait((sight.bed.id, seen))
         except queue.Full:
             self.dropped += 1
             return

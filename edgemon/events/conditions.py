@@ -127,17 +127,18 @@ def _face_missing(facts: Facts) -> float | None:
     if facts.state is None:
         return 1.0
     face = facts.state.face
-    explained = (Reason.NO_FRAME, Reason.DARK, Reason.OCCLUDED, Reason.MODEL_FAILED)
+    explained = (Reason.NO_FRAME, Reason.DARK, Reason.OCCLUDED, Reason.OBSTRUCTED, Reason.MODEL_FAILED)
     return None if face.reason in explained else float(face.value is not True)
 
 
 def _covered(facts: Facts) -> float | None:
+    """A clear view without a face is not covered, and has its own condition."""
     if facts.state is None or not facts.in_view:
         return None
-    readings = (facts.state.face, facts.state.eyes)
-    if any(r.reason is Reason.OCCLUDED for r in readings):
+    face, eyes = facts.state.face, facts.state.eyes
+    if any(r.reason in (Reason.OCCLUDED, Reason.OBSTRUCTED) for r in (face, eyes)):
         return 1.0
-    return 0.0 if facts.state.eyes.known else None
+    return 0.0 if eyes.known or face.value is False else None
 
 
 def _heart_rate_missing(facts: Facts) -> float | None:
@@ -193,8 +194,8 @@ CONDITIONS: tuple[Condition, ...] = (
               f"{_OWN}: a sensor's noise changes every frame", Sense.ABOVE, 5.0, "s", (1.0, 600.0), escalate_s=120.0),
     Condition("view_dark", _T, _BED, _LOW, _luma, "mean brightness (0..255)", _OWN,
               Sense.BELOW, 12.0, "1", (0.0, 255.0), 4.0, delay_s=10.0, clear_s=2.0),
-    Condition("view_obstructed", _T, _BED, _LOW, _covered, "face covered", _OWN, delay_s=30.0, clear_s=2.0),
-    Condition("face_not_found", _T, _BED, _LOW, _face_missing, "no face in a good view", _OWN,
+    Condition("view_obstructed", _T, _BED, _LOW, _covered, "view or face covered", _OWN, delay_s=30.0, clear_s=2.0),
+    Condition("face_not_found", _T, _BED, _LOW, _face_missing, "no face in a clear view", _OWN,
               delay_s=30.0, clear_s=2.0),
     Condition("hr_unavailable", _T, _BED, _LOW, _heart_rate_missing, "no heart rate of a visible face", _OWN,
               delay_s=60.0, clear_s=5.0),
