@@ -20,6 +20,7 @@ from edgemon.records import (
     PatientState,
     Phase,
     Presence,
+    Priority,
     Reading,
     Reason,
 )
@@ -212,6 +213,22 @@ def test_unknown_restarts_the_delay(row: Row) -> None:
     watch.see(row.wrong, row.delay_s)
     watch.see(row.unknown, DT_S)
     assert watch.see(row.wrong, row.delay_s) == []
+
+
+def test_a_covered_view_is_obstructed_and_no_missing_face() -> None:
+    covered: Scene = dict.fromkeys(("face", "eyes", "cry", "heart_rate"), Reason.OBSTRUCTED)
+    (start,) = Watch("view_obstructed").see(covered, 60.0)
+    assert (start.kind, start.priority) == (Kind.TECHNICAL, Priority.LOW)
+    assert not [
+        event for row in CONDITIONS if row.name != "view_obstructed" for event in Watch(row.name).see(covered, 90.0)
+    ]
+
+
+def test_a_clear_view_without_a_face_is_not_obstructed() -> None:
+    """The cover is gone, and the infant with it: one alarm ends and the other starts."""
+    watch = started(next(row for row in ROWS if row.name == "view_obstructed"))
+    assert [event.phase for event in watch.see(GONE, 60.0)] == [Phase.END]
+    assert [event.phase for event in Watch("face_not_found").see(GONE, 60.0)] == [Phase.START]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

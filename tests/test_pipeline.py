@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from edgemon.events.conditions import settings_for
 from edgemon.faces.detect import Detection
 from edgemon.messages import Composer, Stamp
 from edgemon.messages import payloads as p
-from edgemon.pipeline import Every, Mind, Seen, Sight
+from edgemon.pipeline import Every, Mind, OncePerPicture, Pace, Seen, Sight
 from edgemon.records import (
     Expression,
     Face,
@@ -30,6 +31,7 @@ from edgemon.records import (
 
 POINTS = np.array([[140, 110], [180, 110], [160, 130], [145, 150], [175, 150]], np.float32)
 BOX = (110.0, 70.0, 210.0, 185.0)
+CHECKS = np.kron(np.indices((12, 16)).sum(axis=0) % 2, np.ones((20, 20)))[..., None].repeat(3, 2).astype(np.uint8) * 200
 SKIN = np.full((240, 320, 3), (150, 110, 90), np.uint8)
 
 
@@ -83,6 +85,11 @@ def frames(seconds: float, fps: float = 30.0) -> list[Frame]:
     return [Frame("cot-1", n, n / fps, SKIN, "test") for n in range(round(seconds * fps))]
 
 
+def lost(find: Callable[[object], tuple[Detection, ...]]) -> Callable[[object], tuple[Detection, ...]]:
+    """The same detector with something before the lens: it runs, and finds nothing."""
+    return lambda image: find(image)[:0]
+
+
 def play(one: Sight, pictures: list[Frame]) -> list[Seen]:
     seen = []
     for frame in pictures:
@@ -106,11 +113,55 @@ def test_a_cadence_is_due_at_most_once_a_period(period_s: float, steps_s: list[f
 
 
 def test_every_stage_runs_at_its_own_cadence() -> None:
-    """Two seconds at 30 fps: detector 5 Hz, expression 2 Hz, heart rate 1 Hz."""
+    """Two seconds at 30 fps: detector 5 Hz, and once at 10 Hz until it has found a face; expression 2, heart rate 1."""
     one, detector, seer = sight()
     seen = play(one, frames(2.0))
     rates = [o for look in seen for o in look.observations if o.observer == "heart_rate"]
-    assert (detector.calls, seer.calls, len(rates)) == (10, 4, 2)
+    assert (detector.calls, seer.calls, len(rates)) == (11, 4, 2)
+
+
+def test_the_detector_rests_while_all_is_calm_and_hurries_after_a_face_that_is_lost() -> None:
+    """At 5 Hz: 2.5 Hz once a face has lain still for 10 s; 10 Hz for 10 s after it was lost; then 5 Hz again."""
+    one, detector, _ = sight()
+    play(one, frames(12.0))
+    calls = [detector.calls]
+    find = detector.detect
+    spans = [(12.0, 20.0), (20.0, 21.0), (21.0, 29.0), (34.0, 44.0)]
+    for from_s, to_s in spans:
+        detector.detect = find if from_s == 12.0 else lost(find)  # type: ignore[method-assign]
+        play(one, [Frame("cot-1", n, n / 30.0, SKIN, "test") for n in range(round(from_s * 30), round(to_s * 30))])
+        calls.append(detector.calls)
+    rates = [(b - a) / (to_s - from_s) for (from_s, to_s), (a, b) in zip(spans, itertools.pairwise(calls), strict=True)]
+    assert [rates[0], *rates[2:]] == pytest.approx([2.5, 10.0, 5.0], abs=0.3)
+
+
+@given(st.floats(1.0, 30.0), st.lists(st.tuples(st.floats(0.01, 0.5), st.booleans(), st.floats(0, 20)), max_size=100))
+def test_the_detector_keeps_within_bounds(face_hz: float, steps: list[tuple[float, bool, float]]) -> None:
+    """Whatever comes: never faster than 2.5 times its rate, never slower than half of it and one frame."""
+    pace, now_s, ran_s = Pace(face_hz), 0.0, [0.0]
+    face = Face(1, BOX, POINTS, 0.9, 0.0, 0.0)
+    assert pace.due(0.0, None, 0.0)
+    for step_s, found, still_s in steps:
+        now_s += step_s
+        shown = replace(face, captured_s=now_s, detected_s=ran_s[-1] if found else 0.0)
+        if pace.due(now_s, shown, still_s):
+            assert now_s - ran_s[-1] >= 0.4 / face_hz - 1e-9
+            ran_s.append(now_s)
+        assert now_s - ran_s[-1] < 2 / face_hz
+
+
+def test_a_picture_that_shows_several_beds_is_looked_at_once() -> None:
+    detector = Detector()
+    shared = OncePerPicture(detector)
+    for picture in (SKIN, SKIN.copy()):
+        assert [len(shared.detect(picture)) for _ in range(3)] == [1, 1, 1]
+    assert detector.calls == 2
+
+
+def test_a_frame_of_a_shared_camera_is_told_of_as_this_bed_s() -> None:
+    one, _, _ = sight()
+    seen = one.look(Frame("cot-2", 0, 0.0, SKIN, "test"))
+    assert {o.bed for o in seen.observations} == {"cot-1"}
 
 
 def test_the_skin_is_read_in_every_frame_once_a_face_is_known() -> None:
@@ -190,5 +241,18 @@ def test_in_the_dark_a_missing_face_is_unknown() -> None:
     one, detector, _ = sight()
     detector.detect = lambda _image: ()  # type: ignore[method-assign]
     black = Frame("cot-1", 0, 0.0, np.zeros((240, 320, 3), np.uint8), "test")
-    grey = Frame("cot-1", 1, 1.0, SKIN, "test")
-    assert [one.look(frame).reason for frame in (black, grey)] == [Reason.DARK, Reason.NO_FACE]
+    light = Frame("cot-1", 1, 1.0, CHECKS, "test")
+    looks = [one.look(frame) for frame in (black, light)]
+    assert [look.reason for look in looks] == [Reason.DARK, Reason.NO_FACE]
+    assert [look.observations[0].reason for look in looks] == [Reason.DARK, Reason.NO_FACE]
+
+
+def test_a_bare_picture_without_a_face_is_obstructed() -> None:
+    """After a second of it; whoever needs the face says the same."""
+    one, detector, _ = sight()
+    detector.detect = lambda _image: ()  # type: ignore[method-assign]
+    looks = play(one, frames(2.0))
+    assert looks[0].reason is Reason.NO_FACE
+    assert looks[-1].reason is Reason.OBSTRUCTED
+    said = [o.reason for look in looks[-20:] for o in look.observations if o.observer == "expression"]
+    assert said == [Reason.OBSTRUCTED]
