@@ -105,14 +105,19 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from edgemon.bench import bench
+    from edgemon.bench import bench, select
 
+    if args.select:
+        return select(args.models, json_file=args.json)
     return bench(args.seconds, args.models, json_file=args.json)
 
 
 def _bench_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=10.0, metavar="S", help="of the bundled clip to run (default 10)"
+    )
+    parser.add_argument(
+        "--select", action="store_true", help="say which precision of each model to use on this machine, and why"
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help="another folder of models")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
