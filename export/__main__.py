@@ -15,6 +15,9 @@ COMMANDS = {
     "evaluate": ("export.evaluate", "measure a released model on unseen infants and adults"),
     "quantize": ("export.quantize", "make an int8 graph of an fp32 one"),
     "parity": ("export.parity", "check that the graphs agree with the network they were made from"),
+    "nfd-train": ("export.nfd_training", "train the seed's network by the seed's schedule"),
+    "nfd-parity": ("export.nfd_parity", "check the graphs of the seed's network against it, for both backbones"),
+    "ablate": ("export.ablation", "train the seed's network with and without its modules and compare"),
     "release": ("export.release", "export, calibrate, quantize, measure and write what a device loads"),
 }
 
