@@ -206,6 +206,17 @@ def test_a_steady_move_is_foreseen_and_dies_away() -> None:
     assert later - ahead < 30
 
 
+def test_one_detection_that_a_hand_has_spoilt_does_not_lose_the_face() -> None:
+    """Smaller and aside, as of a face half covered: the next whole one is still the same."""
+    tracker = FaceTracker()
+    before = watch(tracker, 0.0, 10.0, INFANT)[-1]
+    watch(tracker, 10.0, 0.2, found(370, 290, 105, 0.7))
+    after = watch(tracker, 10.2, 1.0, found(315, 255, 165))
+    assert before is not None
+    assert {f.track_id for f in after if f} == {before.track_id}
+    assert centre(after[1]) == pytest.approx((315, 255), abs=4)
+
+
 def test_trackers_do_not_influence_each_other() -> None:
     one, other = FaceTracker(), FaceTracker()
     assert [f.track_id for f in watch(one, 0.0, 1.0, INFANT) if f] == [

@@ -30,6 +30,7 @@ _SIZE_KEPT_S: Final = 600.0  # for so long without the infant no larger face is 
 _BORDER: Final = 0.02  # of the picture: a face first seen so near its border has come in
 _CAME_IN: Final = 0.7  # and is the less likely the infant
 _INSIDE_PX: Final = 1e-3
+_HOME: Final = 0.2  # of where a face usually lies, per detection: one that a hand has spoilt moves it little
 _LEARN: Final = 0.002  # of the infant's size per detection: a visitor of seconds teaches nothing
 _GLIDE_S: Final = 0.8  # time constant of a face at rest
 _COAST_S: Final = 0.4  # a move goes on for so long (time constant) after the detection that showed it
@@ -93,6 +94,7 @@ class _Track:
     seen_s: float
     start: NDArray[np.float64]  # (14,) box, then landmarks
     target: NDArray[np.float64]
+    home: NDArray[np.float64]  # the mean of the last detections
     score: float
     place: float
     came_in: bool
@@ -106,6 +108,10 @@ class _Track:
         since_s = max(0.0, at_s - self.seen_s)
         coasted = self.velocity * (_COAST_S * -math.expm1(-since_s / _COAST_S))
         return self.target + (self.start - self.target) * math.exp(-since_s / self.glide_s) + np.tile(coasted, 7)
+
+    def likeness(self, box: Box, at_s: float) -> float:
+        """How well a detection goes with where the face should be now, or with where it usually is."""
+        return max(_likeness(_box(self.points(at_s)), box), _likeness(_box(self.home), box))
 
     @property
     def size_px(self) -> float:
@@ -123,6 +129,7 @@ class _Track:
         if moved > 2 * _JITTER:
             self.still_since_s = at_s
         self.start, self.target, self.seen_s = shown, target, at_s
+        self.home = self.home + _HOME * (target - self.home)
         self.glide_s = _GLIDE_S / (1 + (moved / _JITTER) ** 2)
         self.score += 0.5 * (found.score - self.score)
         self.place = place
@@ -165,7 +172,8 @@ class FaceTracker:
         for found, place in self._match([(d, place) for d, place in placed if place > 0], at_s):
             points = _points(found.box, found.landmarks)
             came_in = at_s - self._began_s > _SETTLED_S and self._at_border(found.box)
-            self._tracks.append(_Track(self._next_id, at_s, at_s, points, points, found.score, place, came_in, at_s))
+            track = _Track(self._next_id, at_s, at_s, points, points, points, found.score, place, came_in, at_s)
+            self._tracks.append(track)
             self._next_id += 1
         self._choose(at_s)
         return self.predict(at_s)
@@ -192,7 +200,7 @@ class FaceTracker:
     def _match(self, placed: list[tuple[Detection, float]], at_s: float) -> list[tuple[Detection, float]]:
         """Give each track its detection, the likest pair first, and return the detections that are left."""
         pairs = [
-            (_likeness(_box(t.points(at_s)), d.box), i, j)
+            (t.likeness(d.box, at_s), i, j)
             for i, t in enumerate(self._tracks)
             for j, (d, _) in enumerate(placed)
             if not (t is self._infant and self._too_large(math.sqrt(_area(d.box)), at_s))
