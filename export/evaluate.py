@@ -12,8 +12,9 @@ from edgemon.faces.detect import FaceDetector
 from edgemon.inference import ExpressionModel, Model
 from export.datasets import Renders
 from export.evaluate_expression import ExpressionReport, read_adults, read_covered, read_renders
-from export.evaluate_face import FaceReport, Finder, false_scores, find
-from export.face_cases import HALF_HIDDEN, face_free, london_subjects, render_subjects
+from export.evaluate_face import FaceReport, false_scores, find
+from export.face_cases import FREE_KINDS, GROUPS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
+from export.face_precision import Finder, judge
 
 FACE_FREE_FRAMES = 450
 TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
@@ -23,16 +24,18 @@ Report = FaceReport | ExpressionReport
 def evaluate_face(
     finder: Finder, shipped: float, data: Path, photographs: Path | None, limit: int | None
 ) -> FaceReport:
-    """The protocol of the face benchmark on one detector."""
+    """The protocol of the face benchmark on one detector, and its average precision."""
     renders = Renders(data)
-    subjects = [render_subjects(renders, limit)]
-    hidden = render_subjects(renders, limit, HALF_HIDDEN)
-    if hidden.bright:
-        subjects.append(hidden)
+    groups = {group: render_subjects(renders, limit, group) for group in GROUPS}
+    everyone = together([groups[g] for g in OPEN_GROUPS], f"renders {data.name}, front, side and evening")
+    subjects = [s for s in groups.values() if s.pictures]
     if photographs is not None:
         subjects.append(london_subjects(photographs, "test"))
-    false = false_scores(finder, face_free(renders, subjects, FACE_FREE_FRAMES))
-    return FaceReport(tuple(find(finder, s) for s in subjects), false, shipped)
+    without = list(face_free(renders, subjects, FACE_FREE_FRAMES))
+    false = false_scores(finder, without)
+    honest = [frame for n, frame in enumerate(without) if n % len(FREE_KINDS) != FREE_KINDS.index("spoiled faces")]
+    precision = tuple(judge(finder, s, honest) for s in (everyone, *subjects))
+    return FaceReport(tuple(find(finder, s) for s in subjects), false, shipped, precision)
 
 
 def evaluate_expression(
@@ -75,11 +78,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--plot", type=Path, help="draw precision over recall and recall over roll there (face)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; write the same figures as JSON."""
+    """Print the table; write the same figures as JSON and as a picture.
+
+    Raises:
+        ValueError: a picture is asked for a task that has none.
+    """
+    if args.plot is not None and args.task != "face":
+        raise ValueError(f"--plot: there is no picture of {args.task}; only of face")
     report = REPORTS[args.task](args)
+    if args.plot is not None and isinstance(report, FaceReport):
+        from export.plot_face import plot  # noqa: PLC0415  (matplotlib is slow to import)
+
+        plot(report, args.plot)
     for line in report.lines():
         print(line)
     if args.json is not None:

@@ -15,9 +15,9 @@ from edgemon.records import Box
 from export import metrics
 from export.babyehanet import TARGETS
 from export.datasets import Renders, london
-from export.evaluate_face import Finder
 from export.expression_data import MIN_VISIBLE, labels_of
 from export.face_cases import CONDITIONS, Subjects
+from export.face_precision import Finder
 
 Array = NDArray[np.float64]
 JUDGED = TARGETS[:3]

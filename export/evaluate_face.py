@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +15,11 @@ from edgemon.manifest import Metric
 from export.augment import Scene
 from export.datasets import FaceMark
 from export.face_cases import CONDITIONS, FREE_KINDS, Subjects
+from export.face_precision import ANY_SHOW, IOUS, LOWEST_SCORE, Finder, Precision
 from export.metrics import FALSE_FRAMES, share_at, threshold_at
 
-LOWEST_SCORE = 0.005
 MAX_CENTRE_OFF, SIZE_RATIO = 0.4, (0.5, 2.0)
 ROLLS = tuple(name for name, condition in CONDITIONS.items() if not condition.dark and not condition.hidden)
-
-
-class Finder(Protocol):
-    """Any detector: ours or a peer."""
-
-    def detect(self, image: Image, threshold: float | None = None) -> tuple[Detection, ...]:
-        """The faces in one RGB image, best first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +32,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class Finds:
-    """Hits by condition on one set of faces."""
+    """Hits by condition on one set of faces; a condition that no face of the set can be shown in has none."""
 
     data: str
     hits: Mapping[str, tuple[Hit, ...]]
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those with frames."""
+        return tuple(name for name, hits in self.hits.items() if hits)
 
     def recall(self, condition: str, threshold: float) -> float:
         """Share of the faces that are found."""
@@ -88,7 +84,7 @@ def false_scores(finder: Finder, frames: Iterable[Image]) -> NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FaceReport:
-    """A detector on unseen faces, at the threshold that is shipped and at those of 2 % false frames.
+    """A detector on unseen faces: recall at the shipped threshold and at those of 2 % false frames, AP, roll error.
 
     `false` holds the highest score of each face-free frame, whose kinds come in turn; spoiled faces, which have all
     parts of a face in the wrong places, are the hardest, so one threshold is told without them.
@@ -97,6 +93,7 @@ class FaceReport:
     finds: tuple[Finds, ...]
     false: NDArray[np.float64]
     shipped: float
+    precision: tuple[Precision, ...] = ()
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -120,7 +117,7 @@ class FaceReport:
             Metric(name="recall", data=f"{f.data} ({len(f.hits[c])} frames)", condition=f"{c}; {how}", value=value)
             for how, threshold in self.thresholds.items()
             for f in self.finds
-            for c in CONDITIONS
+            for c in f.conditions
             for value in [round(f.recall(c, threshold), 4)]
         ]
         for kind, scores in self.by_kind.items():
@@ -140,16 +137,22 @@ class FaceReport:
                 if errors.size
                 for value in [round(float(np.percentile(errors, p)), 2)]
             ]
+        rows += [
+            Metric(name=f"AP at IoU {iou}", data=f"{p.data} ({p.faces} faces)", condition=ANY_SHOW, value=round(ap, 4))
+            for p in self.precision
+            for iou, ap in p.ap.items()
+        ]
         return tuple(rows)
 
     def lines(self) -> Iterator[str]:
         """The table: recall in percent."""
-        yield f"{'recall %':<44}" + "".join(f"{c.replace('roll ', ''):>13}" for c in CONDITIONS)
+        yield f"{'recall %':<58}" + "".join(f"{c.replace('roll ', ''):>13}" for c in CONDITIONS)
         for how, threshold in self.thresholds.items():
             yield f"at {threshold:.3f}: {how}; false frames {share_at(self.false, threshold):.1%} of {self.false.size}"
             for f in self.finds:
-                cells = "".join(f"{100 * f.recall(c, threshold):>13.1f}" for c in CONDITIONS)
-                yield f"  {f.data + ' (' + str(len(f.hits[ROLLS[0]])) + ')':<42}{cells}"
+                shown = (f"{100 * f.recall(c, threshold):.1f}" if c in f.conditions else "-" for c in CONDITIONS)
+                cells = "".join(f"{cell:>13}" for cell in shown)
+                yield f"  {f.data + ' (' + str(len(f.hits[ROLLS[0]])) + ')':<56}{cells}"
         kinds = (f"{kind} {share_at(scores, self.shipped):.1%}" for kind, scores in self.by_kind.items())
         yield f"false frames at the shipped threshold by kind: {', '.join(kinds)}"
         for f in self.finds:
@@ -157,3 +160,7 @@ class FaceReport:
             if errors.size:
                 p50, p90 = np.percentile(errors, (50, 90))
                 yield f"roll error, {f.data}: p50 {p50:.1f}, p90 {p90:.1f} degrees"
+        if self.precision:
+            yield f"{'average precision, ' + ANY_SHOW:<58}" + "".join(f"{f'IoU {iou}':>13}" for iou in IOUS)
+        for p in self.precision:
+            yield f"  {p.data + ' (' + str(p.faces) + ')':<56}" + "".join(f"{100 * ap:>13.1f}" for ap in p.ap.values())

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,7 @@ from export.datasets import FaceMark, Image, Picture, Renders, london
 FRAME_PX = (320, 240)
 FACE_PX = 106.0  # a newborn's face in a frame of that width
 DARK_GAIN, DARK_NOISE = 0.22, 6.0
-OPEN, HALF_HIDDEN = (0.8, 1.0), (0.5, 0.8)  # share of the face that nothing covers
-MAX_YAW_DEG = 60.0
+EVENING_FACE_PX = 60.0  # small, as from the side of the cot
 FREE_KINDS = ("renders of no face", "textures", "spoiled faces")  # in turn
 LONDON_PLACES = 4  # frames of each person and condition
 
@@ -32,6 +32,32 @@ class Condition:
     hidden: tuple[float, float] | None = None  # relative to the eyes' row where `from_eyes`
     from_eyes: bool = False
 
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rendered newborns that are judged together: share of the face that nothing covers, yaw, and size in the frame."""
+
+    name: str
+    visible: tuple[float, float]
+    yaw_deg: tuple[float, float]
+    scene: str = "face"
+    face_px: float = FACE_PX
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Whether a picture of this truth belongs to it."""
+        visible, yaw_deg = float(row["face_visible"]), abs(float(row["yaw_deg"]))
+        seen = self.visible[0] <= visible <= self.visible[1] and self.yaw_deg[0] <= yaw_deg <= self.yaw_deg[1]
+        return seen and row["scene"] == self.scene
+
+
+FRONT = Group("front", (0.8, 1.0), (0, 45))
+GROUPS = (
+    FRONT,
+    Group("side (yaw 45-80)", (0.8, 1.0), (45, 80)),
+    Group("evening, from the side of the cot", (0.8, 1.0), (0, 80), "evening", EVENING_FACE_PX),
+    Group("half hidden", (0.5, 0.8), (0, 80)),
+)
+OPEN_GROUPS = GROUPS[:3]
 
 CONDITIONS: Mapping[str, Condition] = {
     "roll 0": Condition(),
@@ -55,26 +81,29 @@ class Subjects:
     pictures: tuple[Picture, ...]
     bright: tuple[Picture, ...]
     places: int = 1
+    face_px: float = FACE_PX
 
     def frames(self, condition: Condition, seed: int = 1) -> Iterator[Scene]:
         """The frames of one condition, the same ones for every detector; rolls alternate in sign."""
         rng = np.random.default_rng(seed)
         for number, picture in enumerate((self.bright if condition.dark else self.pictures) * self.places):
             sign = 1 if (number + number // len(self.pictures)) % 2 else -1
-            yield show(rng, picture, condition, sign)
+            yield show(rng, picture, condition, sign, self.face_px)
 
 
-def render_subjects(renders: Renders, limit: int | None = None, visible: tuple[float, float] = OPEN) -> Subjects:
-    """Rendered newborns of which such a share of the face is in view, at a yaw of at most 60 degrees, in any light."""
-    rows = [
-        i
-        for i, row in enumerate(renders.rows)
-        if row["face_box"] and visible[0] <= row["face_visible"] <= visible[1] and abs(row["yaw_deg"]) <= MAX_YAW_DEG
-    ][:limit]
+def render_subjects(renders: Renders, limit: int | None = None, group: Group = FRONT) -> Subjects:
+    """Rendered newborns of a group, in any light; those in bright light may be darkened."""
+    rows = [i for i, row in enumerate(renders.rows) if row["face_box"] and group.holds(row)][:limit]
     pictures = {i: renders.picture(i) for i in rows}
     bright = tuple(p for i, p in pictures.items() if renders.rows[i]["light"] == "bright")
-    hidden = "" if visible == OPEN else ", half hidden"
-    return Subjects(f"renders {renders.folder.name}{hidden}", tuple(pictures.values()), bright)
+    name = f"renders {renders.folder.name}, {group.name}"
+    return Subjects(name, tuple(pictures.values()), bright, face_px=group.face_px)
+
+
+def together(parts: Sequence[Subjects], name: str) -> Subjects:
+    """Several sets as one."""
+    pictures, bright = (tuple(p for part in parts for p in getattr(part, kind)) for kind in ("pictures", "bright"))
+    return Subjects(name, pictures, bright)
 
 
 def london_subjects(folder: Path, split: str) -> Subjects:
@@ -83,13 +112,15 @@ def london_subjects(folder: Path, split: str) -> Subjects:
     return Subjects(f"London adults {split}", pictures, pictures, LONDON_PLACES)
 
 
-def show(rng: np.random.Generator, picture: Picture, condition: Condition, sign: int) -> Scene:
-    """One frame: the face near the middle, FACE_PX large, under the condition."""
+def show(
+    rng: np.random.Generator, picture: Picture, condition: Condition, sign: int, face_px: float = FACE_PX
+) -> Scene:
+    """One frame: the face near the middle, `face_px` large, under the condition."""
     mark = picture.face
     assert mark is not None
     width, height = FRAME_PX
     turn = math.radians(sign * condition.roll_deg - mark.roll_deg)
-    scale = FACE_PX / mark.size_px
+    scale = face_px / mark.size_px
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     linear = np.array([[c, -s], [s, c]])
     middle = np.array([width, height]) / 2 + rng.uniform(-1, 1, 2) * (40, 20)

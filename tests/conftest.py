@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,3 +91,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("needs ../shared/data, which is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def egl() -> None:
+    """Skips where there is no EGL; a process of its own asks, for a failing driver may not raise cleanly."""
+    ask = "import moderngl; from export.infant.render import EGL; moderngl.create_context(standalone=True, **EGL)"
+    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        pytest.skip("no EGL here: install libegl1, libgl1 and libgl1-mesa-dri")

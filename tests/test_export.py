@@ -84,19 +84,21 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"{number:06d}"
         cv2.imwrite(str(folder / f"{name}.jpg"), rgb[..., ::-1])
         cv2.imwrite(str(folder / f"{name}.labels.png"), np.zeros((384, 384), np.uint8))
-        face = {"face_box": [120, 120, 264, 264], "landmarks": points.tolist()}
+        outline = cv2.ellipse2Poly((192, 192), (66, 76), round(roll), 0, 360, 15).tolist()
+        face = {"face_box": [120, 120, 264, 264], "face_outline": outline, "landmarks": points.tolist()}
         seen = {"face_visible": 1.0, "eyes_visible": 1.0, "mouth_visible": 1.0, "eye_openness": [0.8, 0.8]}
         told = {"name": name, "identity": number, "yaw_deg": 0.0, "light": "bright", "expression": "calm"}
-        rows.append(told | seen | (face if number < 5 else {"face_box": None, "landmarks": None}))
+        none = {"face_box": None, "face_outline": [], "landmarks": None, "scene": "bedding"}
+        rows.append(told | seen | ({"scene": "face"} | face if number < 5 else none))
     (folder / "truth.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
 def test_the_detector_keeps_the_published_names_of_its_parts() -> None:
     state = RetinaFace().state_dict()
-    assert state["body.stage1.0.0.weight"].shape == (8, 3, 3, 3)
-    assert state["body.stage3.1.3.weight"].shape == (256, 256, 1, 1)
-    assert state["fpn.output2.0.weight"].shape == (64, 256, 1, 1)
+    assert state["body.stage1.0.0.weight"].shape == (16, 3, 3, 3)
+    assert state["body.stage3.1.0.weight"].shape == (128, 96, 1, 1)
+    assert state["fpn.output2.0.weight"].shape == (64, 128, 1, 1)
     assert state["ssh1.conv7x7_3.0.weight"].shape == (16, 16, 3, 3)
     assert state["LandmarkHead.0.conv1x1.weight"].shape == (30, 64, 1, 1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,15 +21,6 @@ from export.infant.sample import Sample, render_sample, split_of, tell_truth
 from export.infant.script import SCRIPTS, Script, Segment, heart_rate
 
 SIZE = (192, 192)
-
-
-@pytest.fixture(scope="module")
-def egl() -> None:
-    """Skips where there is no EGL; a process of its own asks, for a failing driver may not raise cleanly."""
-    ask = "import moderngl; from export.infant.render import EGL; moderngl.create_context(standalone=True, **EGL)"
-    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        pytest.skip("no EGL here: install libegl1, libgl1 and libgl1-mesa-dri")
 
 
 @pytest.fixture
