@@ -137,14 +137,20 @@ def sources(path: Path) -> tuple[Source, ...]:
     """
     if not path.exists():
         raise ValueError(f"{path}: no such folder; a folder of annotated pictures is expected")
+    found = recognised(path)
+    if not found:
+        known = "; ".join(f"{layout.name}: {layout.sign}" for layout in LAYOUTS)
+        raise ValueError(f"{path}: holds {_contents(path)}; none of the layouts that are known ({known})")
+    return found
+
+
+def recognised(path: Path) -> tuple[Source, ...]:
+    """As `sources`; none where nothing is known."""
     found: dict[Path, Source] = {}
     for layout in LAYOUTS:
         for place in layout.find(path if path.is_dir() else path.parent):
             if path.is_dir() or place == path:
                 found.setdefault(place, Source(layout, place))
-    if not found:
-        known = "; ".join(f"{layout.name}: {layout.sign}" for layout in LAYOUTS)
-        raise ValueError(f"{path}: holds {_contents(path)}; none of the layouts that are known ({known})")
     return tuple(found.values())
 
 
