@@ -210,8 +210,9 @@ def test_one_detection_that_a_hand_has_spoilt_does_not_lose_the_face() -> None:
     """Smaller and aside, as of a face half covered: the next whole one is still the same."""
     tracker = FaceTracker()
     before = watch(tracker, 0.0, 10.0, INFANT)[-1]
-    watch(tracker, 10.0, 0.2, found(370, 290, 105, 0.7))
+    spoilt = watch(tracker, 10.0, 0.2, found(370, 310, 105, 0.7))
     after = watch(tracker, 10.2, 1.0, found(315, 255, 165))
+    assert centre(spoilt[0]) == pytest.approx((320, 260), abs=1)
     assert before is not None
     assert {f.track_id for f in after if f} == {before.track_id}
     assert centre(after[1]) == pytest.approx((315, 255), abs=4)

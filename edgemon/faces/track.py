@@ -18,6 +18,7 @@ KNOWN_AGAIN_S: Final = 30.0  # and for so long it is known again, at once and by
 
 _CONFIRM_HITS: Final = 2  # one lone detection is no face
 _MATCH_DIOU: Final = 0.1
+_SURE_DIOU: Final = 0.3  # a detection less like its track must be borne out by the next: a hand may have spoilt it
 _STRAYS: Final = (0.15, -0.2)  # how much that falls per unseen second, and to what: a centre one face's size away
 _MATCH_RATIO: Final = 1.5  # of sizes; a carer bending over the cot is no infant that grew
 _SWITCH_AFTER_S: Final = 3.0  # how long another face must be preferred before the track moves to it
@@ -101,6 +102,7 @@ class _Track:
     still_since_s: float
     glide_s: float = _GLIDE_S
     hits: int = 1
+    doubted: Box | None = None  # the last detection, where it was not trusted alone
     step: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # of the centre, between two detections
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # px a second
 
@@ -110,8 +112,20 @@ class _Track:
         return self.target + (self.start - self.target) * math.exp(-since_s / self.glide_s) + np.tile(coasted, 7)
 
     def likeness(self, box: Box, at_s: float) -> float:
-        """How well a detection goes with where the face should be now, or with where it usually is."""
-        return max(_likeness(_box(self.points(at_s)), box), _likeness(_box(self.home), box))
+        """How well a detection goes with where the face should be, where it usually is, or where it may have leapt."""
+        places = [_box(self.points(at_s)), _box(self.home), *([self.doubted] if self.doubted else [])]
+        return max(_likeness(place, box) for place in places)
+
+    def trusts(self, box: Box, at_s: float) -> bool:
+        """Whether this detection counts; one that leaps only where the one before it leapt there too."""
+        doubted, self.doubted = self.doubted, None
+        borne_out = doubted is not None and _likeness(doubted, box) >= _MATCH_DIOU
+        if self.hits < _CONFIRM_HITS or at_s - self.seen_s > SHOWN_S or borne_out:
+            return True
+        if self.likeness(box, at_s) >= _SURE_DIOU:
+            return True
+        self.doubted = box
+        return False
 
     @property
     def size_px(self) -> float:
@@ -206,14 +220,17 @@ class FaceTracker:
             if not (t is self._infant and self._too_large(math.sqrt(_area(d.box)), at_s))
         ]
         matched: set[int] = set()
+        taken: set[int] = set()
         found: set[int] = set()
         for likeness, i, j in sorted(pairs, reverse=True):
             track = self._tracks[i]
             least = max(_MATCH_DIOU - _STRAYS[0] * (at_s - track.seen_s), _STRAYS[1])
-            if likeness >= least and i not in matched and j not in found:
-                track.hit(*placed[j], at_s)
-                matched.add(i)
+            if likeness >= least and i not in taken and j not in found:
+                taken.add(i)
                 found.add(j)
+                if track.trusts(placed[j][0].box, at_s):
+                    track.hit(*placed[j], at_s)
+                    matched.add(i)
         for i, track in enumerate(self._tracks):
             if i not in matched:
                 track.still_since_s = at_s
