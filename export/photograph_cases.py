@@ -154,8 +154,12 @@ def free_frames(
     free: Free = {}
     each = count // len(FREE_KINDS)
     if renders is not None:
+        empty = [row["scene"] for row in renders.rows if row["face_box"] is None]
         for number, frame in enumerate(face_free(renders, subjects, count, seed)):
-            free.setdefault(FREE_KINDS[number % len(FREE_KINDS)], []).append(frame)
+            turn, kind = divmod(number, len(FREE_KINDS))
+            # the renderer scrambles faces too; where it drew no empty scene at all, `face_free` spoils one instead
+            spoilt = kind == 0 and (not empty or empty[turn % len(empty)] == "scrambled")
+            free.setdefault(SPOILED if spoilt else FREE_KINDS[kind], []).append(frame)
     else:
         free = _drawn(subjects, each, seed)
     free[PHOTOGRAPHS] = list(places(photographs, 2 * each, seed))

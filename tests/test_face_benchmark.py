@@ -24,6 +24,7 @@ with warnings.catch_warnings():  # torch's own imports warn
     from benchmarks import face as benchmark
     from benchmarks.peers import Haar, Peer, RetinaFaceMnet, ThreeRotations, YuNet
     from export.augment import Scene
+    from export.datasets import Renders
     from export.datasets.labelled import FaceLabel, Labelled
     from export.datasets.layouts import open_folder
     from export.evaluate_face import best_hit, lies_on
@@ -167,6 +168,17 @@ def test_without_renders_there_are_textures_and_places(folder: Path, capsys: pyt
     assert {kind: len(frames) for kind, frames in free.items()} == {"textures": 10, SPOILED: 10, "photographs": 20}
     benchmark.warn_of_few(free)
     assert "WARNING: 30 face-free frames apart from spoiled faces, fewer than 50" in capsys.readouterr().err
+
+
+def test_scrambled_renders_count_as_spoiled_faces(tmp_path: Path, folder: Path) -> None:
+    rows = [{"name": str(n), "face_box": None, "scene": scene} for n, scene in enumerate(("bedding", "scrambled"))]
+    (tmp_path / "truth.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for row in rows:
+        assert cv2.imwrite(str(tmp_path / f"{row['name']}.jpg"), drawn()[..., ::-1])
+    subjects = [photograph_subjects("drawn", open_folder(folder))]
+    free = free_frames(Renders(tmp_path), subjects, (), 12)
+    told = {kind: len(frames) for kind, frames in free.items()}
+    assert told == {"renders of no face": 2, "textures": 4, SPOILED: 6, "photographs": 0}
 
 
 class Faceless(Seer, Peer):
