@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from export.infant import occluders, scene, visits
+from export.infant.encode import encode_evenly, encode_for_pulse, write_lossless
 from export.infant.expression import Expression
 from export.infant.figure import Figure, canon, infant_parts, pose_figure
 from export.infant.mesh import Floats
@@ -29,11 +28,6 @@ from export.infant.sensor import Sensor, develop
 PULSE_RGB = (0.0045, 0.0125, 0.0075)
 BREATHS_HZ = 0.72
 EASE_S = 1.2
-CRF = 14
-# No psychovisual tricks, hardly a dead zone and fine chroma: all else erases changes of half a grey level.
-X264 = (
-    "psy=0:deadzone-inter=2:deadzone-intra=2:no-dct-decimate=1:aq-mode=1:aq-strength=0.3:chroma-qp-offset=-6:qcomp=1.0"
-)
 
 
 @dataclass(frozen=True)
@@ -319,40 +313,8 @@ def face_region(clip: Clip, margin: float = 1.15) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def encode_evenly(lossless: Path, out: Path) -> None:
-    """H.264 of a constant and high quality, whatever it takes."""
-    _ffmpeg(
-        [
-            "-i",
-            str(lossless),
-            "-vf",
-            "format=yuv420p",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "medium",
-            "-crf",
-            f"{CRF}",
-            str(out),
-        ]
-    )
-
-
-def encode(clip: Clip, lossless: Path, out: Path, kilobits: float) -> None:
-    """Two-pass H.264 that spends its bits on the face, more of them while it cries, so that its pulse survives."""
-    x, y, width, height = face_region(clip)
-    frame_width, frame_height = clip.size
-    filters = f"addroi={x}:{y}:{width}:{height}:-0.4,addroi=0:0:{frame_width}:{frame_height}:0.3,format=yuv420p"
-    settings = f"{X264}:zones={_zones(clip)}" if _zones(clip) else X264
-    common = ["-vf", filters, "-c:v", "libx264", "-preset", "medium", "-b:v", f"{kilobits:.0f}k", "-g", "300", "-an"]
-    with TemporaryDirectory() as folder:
-        passes = ["-x264-params", settings, "-passlogfile", str(Path(folder) / "pass")]
-        _ffmpeg(["-i", str(lossless), *common, *passes, "-pass", "1", "-f", "null", "-"])
-        _ffmpeg(["-i", str(lossless), *common, *passes, "-pass", "2", "-movflags", "+faststart", str(out)])
-
-
 def _zones(clip: Clip) -> str:
-    """x264 bit-rate zones: still sleep needs few bits, crying many."""
+    """x264's bit-rate zones: still sleep needs few bits, crying many."""
     zones, start = [], 0
     for segment in clip.script.segments:
         end = start + round(segment.seconds * clip.fps)
@@ -361,50 +323,6 @@ def _zones(clip: Clip) -> str:
             zones.append(f"{start},{end - 1},b={factor}")
         start = end
     return "/".join(zones)
-
-
-def _ffmpeg(arguments: list[str]) -> None:
-    subprocess.run(["ffmpeg", "-y", "-hide_banner", "-loglevel", "error", *arguments], check=True)
-
-
-def write_lossless(clip: Clip, path: Path) -> list[Truth]:
-    """Renders the clip to lossless H.264 RGB, with a progress bar; what of the face is to be seen, where known."""
-    seen: list[Truth] = []
-    width, height = clip.size
-    command = [
-        "ffmpeg",
-        "-y",
-        "-hide_banner",
-        "-loglevel",
-        "error",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-s",
-        f"{width}x{height}",
-        "-r",
-        str(clip.fps),
-        "-i",
-        "-",
-        "-c:v",
-        "libx264rgb",
-        "-qp",
-        "0",
-        "-preset",
-        "ultrafast",
-        str(path),
-    ]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        for frame, truth in tqdm(frames(clip), total=clip.frames, unit="frame"):
-            process.stdin.write(frame.tobytes())
-            if truth is not None:
-                seen.append(truth)
-        process.stdin.close()
-        if process.wait() != 0:
-            raise RuntimeError(f"{path}: ffmpeg ended with {process.returncode}")
-    return seen
 
 
 def write_clip(
@@ -422,10 +340,19 @@ def write_clip(
     clip = Clip(story.scaled(seconds), size, fps, face_px=story.face_share * size[1])
     out.parent.mkdir(parents=True, exist_ok=True)
     raw = out.with_suffix(".raw.mkv")
-    seen = write_lossless(clip, raw)
+    seen: list[Truth] = []
+    write_lossless(_rendered(clip, seen), raw, size=size, fps=fps)
     if story.visits:
         encode_evenly(raw, out)
     else:
-        encode(clip, raw, out, megabytes * 8000 / clip.script.seconds)
+        kilobits = megabytes * 8000 / clip.script.seconds
+        encode_for_pulse(raw, out, kilobits=kilobits, size=size, region=face_region(clip), zones=_zones(clip))
     raw.unlink()
     out.with_suffix(".truth.json").write_text(json.dumps(truth_of(clip, seen)) + "\n", encoding="utf-8")
+
+
+def _rendered(clip: Clip, seen: list[Truth]) -> Iterator[NDArray[np.uint8]]:
+    """All frames, with a progress bar; what of the face is to be seen in them is put into `seen`."""
+    for frame, truth in tqdm(frames(clip), total=clip.frames, unit="frame"):
+        seen += [truth] if truth is not None else []
+        yield frame
