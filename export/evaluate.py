@@ -16,7 +16,7 @@ from export.evaluate_face import FaceReport, false_scores, find
 from export.face_cases import FREE_KINDS, GROUPS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import Finder, judge
 
-FACE_FREE_FRAMES = 450
+FACE_FREE_FRAMES = 900
 TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
 Report = FaceReport | ExpressionReport
 

@@ -82,6 +82,11 @@ def false_scores(finder: Finder, frames: Iterable[Image]) -> NDArray[np.float64]
     return np.array([max((d.score for d in finder.detect(f, LOWEST_SCORE)), default=0.0) for f in frames])
 
 
+def by_kind(scores: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The scores of face-free frames, whose kinds come in turn, by their kind."""
+    return {kind: scores[i :: len(FREE_KINDS)] for i, kind in enumerate(FREE_KINDS)}
+
+
 @dataclass(frozen=True)
 class FaceReport:
     """A detector on unseen faces: recall at the shipped threshold and at those of 2 % false frames, AP, roll error.
@@ -102,14 +107,9 @@ class FaceReport:
             "shipped threshold, chosen on validation renders": self.shipped,
             f"{FALSE_FRAMES:.0%} false frames": threshold_at(self.false),
             f"{FALSE_FRAMES:.0%} false frames, spoiled faces apart": threshold_at(
-                np.concatenate([self.by_kind[kind] for kind in FREE_KINDS[:2]])
+                np.concatenate([by_kind(self.false)[kind] for kind in FREE_KINDS[:2]])
             ),
         }
-
-    @property
-    def by_kind(self) -> dict[str, NDArray[np.float64]]:
-        """The scores of face-free frames by their kind."""
-        return {kind: self.false[i :: len(FREE_KINDS)] for i, kind in enumerate(FREE_KINDS)}
 
     def metrics(self) -> tuple[Metric, ...]:
         """Everything as named figures."""
@@ -120,7 +120,7 @@ class FaceReport:
             for c in f.conditions
             for value in [round(f.recall(c, threshold), 4)]
         ]
-        for kind, scores in self.by_kind.items():
+        for kind, scores in by_kind(self.false).items():
             share = round(share_at(scores, self.shipped), 4)
             rows.append(Metric(name="false frames", data=f"{kind} ({scores.size})", condition="shipped", value=share))
         free = f"face-free frames ({self.false.size})"
@@ -153,7 +153,7 @@ class FaceReport:
                 shown = (f"{100 * f.recall(c, threshold):.1f}" if c in f.conditions else "-" for c in CONDITIONS)
                 cells = "".join(f"{cell:>13}" for cell in shown)
                 yield f"  {f.data + ' (' + str(len(f.hits[ROLLS[0]])) + ')':<56}{cells}"
-        kinds = (f"{kind} {share_at(scores, self.shipped):.1%}" for kind, scores in self.by_kind.items())
+        kinds = (f"{kind} {share_at(scores, self.shipped):.1%}" for kind, scores in by_kind(self.false).items())
         yield f"false frames at the shipped threshold by kind: {', '.join(kinds)}"
         for f in self.finds:
             errors = f.roll_errors_deg(self.shipped)

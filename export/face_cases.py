@@ -156,7 +156,9 @@ def face_free(renders: Renders, subjects: Sequence[Subjects], count: int, seed: 
     """`count` frames without a face: renders of none, textures, and faces whose parts are shuffled or wiped out."""
     rng = np.random.default_rng(seed)
     painter = Painter(rng)
-    empty = [renders.rgb(i) for i, row in enumerate(renders.rows) if row["face_box"] is None]
+    empty = [
+        renders.rgb(i) for i, row in enumerate(renders.rows) if row["face_box"] is None and row["scene"] != "scrambled"
+    ]
     for number in range(count):
         kind = number % len(FREE_KINDS)
         if kind == 0 and empty:
