@@ -1,4 +1,8 @@
-"""`ablate`: the seed's tables 2 and 5 on renders: what each module does for average precision, over seeds."""
+"""`ablate`: the seed's tables 2 and 5 on renders: what each module does for average precision, over seeds.
+
+As in the seed every row starts from one network that was pre-trained without the modules, there on WIDER FACE, here on
+other frames of the training infants, and is then trained by the seed's schedule.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from export.augment import Scene
 from export.detection_metrics import average_precision, matches, precision_recall
@@ -19,14 +24,15 @@ from export.nfd.backbones import Backbone
 from export.nfd.decode import Floats, Found, decode, ranking
 from export.nfd.frames import as_drawn, draw
 from export.nfd.losses import LossConfig, Quality
-from export.nfd_training import Plan, Schedule, Training, add_scale, inputs
+from export.nfd_training import Plan, Schedule, Training, add_scale, inputs, pretraining
 
 IOUS = (0.5, 0.6, 0.7, 0.8)
 ALPHAS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
 RECALLS = np.linspace(0, 1, 101)
 LOWEST_SCORE = 1e-3
 BATCH = 32
-VAL_SEED, TEST_SEED, TRAIN_SEED = 11, 12, 13
+VAL_SEED, TEST_SEED, TRAIN_SEED, PRETRAIN_SEED = 11, 12, 13, 14  # of the frames
+SETTING = ("backbone", "width", "size", "images", "epochs", "pretrain_images", "pretrain_epochs", "judge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +184,18 @@ def plot(lines: Sequence[Line], path: Path) -> None:
     plt.close(figure)
 
 
-def outcome_of(plan: Plan, scenes: Mapping[str, list[Scene]], out: Path) -> Outcome:
+def pretrained(args: argparse.Namespace) -> Mapping[str, Tensor] | None:
+    """The weights that every row starts from; none without epochs of pre-training."""
+    if not args.pretrain_epochs:
+        return None
+    network = NetworkConfig(args.backbone, hcc=False, dan=False, channels=args.width)
+    plan = Plan(network, schedule=pretraining(args.pretrain_epochs), seed=PRETRAIN_SEED)
+    print("pre-training", flush=True)
+    scenes = draw(args.data, args.pretrain_images, args.size, PRETRAIN_SEED)
+    return Training(plan, scenes, args.out / "pretrained").run().state_dict()
+
+
+def outcome_of(plan: Plan, scenes: Mapping[str, list[Scene]], start: Mapping[str, Tensor] | None, out: Path) -> Outcome:
     """Trains and reads one run, or takes up what OUT holds of it."""
     done = out / "outcome.json"
     if done.is_file():
@@ -186,7 +203,7 @@ def outcome_of(plan: Plan, scenes: Mapping[str, list[Scene]], out: Path) -> Outc
         if kept.pop("plan") != repr(plan):
             raise ValueError(f"{done}: of another plan; choose another --out")
         return Outcome(**{name: Reading(**kept[name]) for name in ("val", "test")})
-    training = Training(plan, scenes["train"], out)
+    training = Training(plan, scenes["train"], out, start)
     network = Scored(training.run()).eval()
     outcome = Outcome(*(read(network, scenes[name], training.anchors) for name in ("val", "test")))
     done.write_text(json.dumps({"plan": repr(plan)} | asdict(outcome)), encoding="utf-8")
@@ -202,7 +219,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], default=[row.name for row in ROWS])
     parser.add_argument("--backbone", choices=("resnet50", "mobilenet"), default="mobilenet")
-    add_scale(parser, epochs=20, images=1000, size="160x128", width=32)
+    add_scale(parser, epochs=20, images=600, size="128x96", width=32)
+    parser.add_argument("--pretrain-epochs", type=int, default=20)
+    parser.add_argument("--pretrain-images", type=int, default=4000)
     parser.add_argument("--judge", type=int, default=500, help="frames to validate and to test on, each")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--plot", type=Path, help="draw precision over recall and AP over IoU here")
@@ -216,17 +235,18 @@ def run(args: argparse.Namespace) -> int:
         "val": draw(args.val, args.judge, args.size, VAL_SEED),
         "test": draw(args.test, args.judge, args.size, TEST_SEED),
     }
+    start = pretrained(args)
     rows = [row for row in ROWS if row.name in args.rows]
     outcomes: dict[str, list[Outcome]] = {row.name: [] for row in rows}
     for seed in range(1, args.seeds + 1):
         for row in rows:
             plan = row.plan(args.backbone, args.width, Schedule(args.epochs), seed)
             print(f"{row.name}, seed {seed}", flush=True)
-            outcomes[row.name].append(outcome_of(plan, scenes, args.out / f"{row.name}-{seed}"))
+            outcomes[row.name].append(outcome_of(plan, scenes, start, args.out / f"{row.name}-{seed}"))
     lines = [line(name, found) for name, found in outcomes.items()]
     print("\n".join(table(lines)))
     if args.json:
-        setting = {name: getattr(args, name) for name in ("backbone", "width", "size", "images", "epochs", "judge")}
+        setting = {name: getattr(args, name) for name in SETTING}
         args.json.write_text(json.dumps(as_json(lines, setting), indent=1) + "\n", encoding="utf-8")
     if args.plot:
         plot(lines, args.plot)

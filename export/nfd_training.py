@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from export.augment import Scene
-from export.nfd import PYRAMID, Network, NetworkConfig, priors
+from export.nfd import MODULES, PYRAMID, Network, NetworkConfig, priors
 from export.nfd.frames import MEAN, SCALE, Frame, augmented, draw
 from export.nfd.losses import LossConfig, Targets, losses, match
 
@@ -22,9 +23,10 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """SGD as in section 5.1 of the paper; with other `epochs` the warm-up and the drops move in proportion."""
+    """As in section 5.1 of the paper; with other `epochs` the warm-up and the drops move in proportion."""
 
     epochs: int = 20
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     batch: int = 16
     start_lr: float = 1e-3
     peak_lr: float = 1e-2
@@ -41,6 +43,14 @@ class Schedule:
         return float(self.peak_lr * 0.1 ** sum(at >= drop for drop in self.drop_epochs))
 
 
+def pretraining(epochs: int) -> Schedule:
+    """From random weights: AdamW, since SGD at the seed's rates needs the pre-trained network that the seed has."""
+    return Schedule(epochs, "adamw", start_lr=3e-4, peak_lr=3e-3, warm_epochs=2.0, drop_epochs=(12.0, 17.0))
+
+
+RECIPES: Mapping[str, Callable[[int], Schedule]] = {"seed": Schedule, "pretraining": pretraining}
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One training run; equal plans on equal frames give equal weights."""
@@ -53,22 +63,32 @@ class Plan:
 
 
 class Training:
-    """A plan at work; with `out` the state is kept there after every epoch and taken up again."""
+    """A plan at work; with `out` the state is kept there after every epoch and taken up again.
 
-    def __init__(self, plan: Plan, scenes: list[Scene], out: Path | None = None) -> None:
+    `start` is a state dict to start from; it may lack the two modules.
+    """
+
+    def __init__(
+        self, plan: Plan, scenes: list[Scene], out: Path | None = None, start: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.plan, self.scenes, self.out = plan, scenes, out
         torch.manual_seed(plan.seed)
         self.network = Network(plan.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        s = plan.schedule
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(), lr=s.start_lr, momentum=s.momentum, weight_decay=s.weight_decay
-        )
+        if start is not None:
+            self._start_from(start)
+        self.optimizer = _optimizer(plan.schedule, self.network)
         height, width = scenes[0].rgb.shape[:2]
         self.anchors = priors(PYRAMID, (width, height))
         self.epoch = 0
         self.last: dict[str, float] = {}
         self._resume()
+
+    def _start_from(self, start: Mapping[str, Tensor]) -> None:
+        found = self.network.load_state_dict(start, strict=False)
+        lacking = [name for name in found.missing_keys if not name.startswith(MODULES)]
+        if lacking or found.unexpected_keys:
+            raise ValueError(f"weights of another network: {[*lacking, *found.unexpected_keys][0]}")
 
     def run(self, until: int | None = None) -> Network:
         """Train to the end of the schedule, or of epoch `until`; the network in evaluation mode."""
@@ -132,6 +152,12 @@ class Training:
         self.epoch = state["epoch"]
 
 
+def _optimizer(schedule: Schedule, network: Network) -> torch.optim.Optimizer:
+    if schedule.optimizer == "adamw":
+        return torch.optim.AdamW(network.parameters(), weight_decay=schedule.weight_decay)
+    return torch.optim.SGD(network.parameters(), momentum=schedule.momentum, weight_decay=schedule.weight_decay)
+
+
 def inputs(pictures: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> Tensor:
     """RGB uint8 (H, W, 3) each, to (B, 3, H, W) of about -1..1."""
     stack = torch.from_numpy(np.stack(pictures)).permute(
@@ -150,6 +176,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quality", choices=("diou", "iou"), default="diou", help="what the quality branch predicts")
     parser.add_argument("--box-loss", choices=("smooth-l1", "diou"), default="smooth-l1")
     parser.add_argument("--rotation", action="store_true", help="turn frames by any angle (the seed does not)")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="seed")
+    parser.add_argument("--start", type=Path, help="weights to start from, with or without the two modules")
     add_scale(parser, epochs=20, images=3000, size="640x640", width=None)
     parser.add_argument("--seed", type=int, default=1)
 
@@ -178,8 +206,9 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     network = NetworkConfig(args.backbone, hcc=args.hcc, dan=args.dan, channels=args.width)
     loss = LossConfig(args.box_loss, args.quality)
-    plan = Plan(network, loss, Schedule(args.epochs), args.rotation, args.seed)
-    training = Training(plan, draw(args.data, args.images, args.size, args.seed), args.out)
+    plan = Plan(network, loss, RECIPES[args.recipe](args.epochs), args.rotation, args.seed)
+    start = torch.load(args.start, map_location="cpu", weights_only=True) if args.start else None
+    training = Training(plan, draw(args.data, args.images, args.size, args.seed), args.out, start)
     torch.save(training.run().state_dict(), args.out / "weights.pt")
     print(" ".join(f"{name} {value:.4f}" for name, value in training.last.items()))
     return 0

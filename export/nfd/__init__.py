@@ -28,11 +28,12 @@ from __future__ import annotations
 
 from export.nfd.anchors import OFFICIAL, PYRAMID, Layout, priors
 from export.nfd.decode import Found, decode, decode_official
-from export.nfd.network import HCC_LEVELS, THETA, Network, NetworkConfig, Outputs, Scored
+from export.nfd.network import HCC_LEVELS, MODULES, THETA, Network, NetworkConfig, Outputs, Scored
 from export.nfd.official import OfficialRetinaFace, load_official
 
 __all__ = [
     "HCC_LEVELS",
+    "MODULES",
     "OFFICIAL",
     "PYRAMID",
     "THETA",

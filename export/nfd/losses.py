@@ -18,7 +18,7 @@ from export.nfd.network import LIMIT, Outputs
 POSITIVE_IOU, NEGATIVE_IOU = 0.45, 0.3
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0  # arXiv 1708.02002, table 1
 GAMMA = 1.0  # of equation 1
-BOX_WEIGHT = 2.0  # the official RetinaFace's; class and landmarks count once
+BOX_WEIGHT, LANDMARK_WEIGHT = 0.25, 0.1  # beside the class (arXiv 1905.00641, eq. 1)
 BoxLoss = Literal["smooth-l1", "diou"]
 Quality = Literal["diou", "iou"]
 
@@ -77,7 +77,7 @@ def losses(out: Outputs, targets: Targets, anchors: Tensor, config: LossConfig |
     terms = {
         "first": focal(out.first, targets.label) / count,
         "box": BOX_WEIGHT * (by_delta if config.box == "smooth-l1" else by_overlap) / count,
-        "landmarks": F.smooth_l1_loss(out.landmarks[positive], point_target, reduction="sum") / count,
+        "landmarks": LANDMARK_WEIGHT * F.smooth_l1_loss(out.landmarks[positive], point_target, reduction="sum") / count,
     }
     if out.second is not None:
         terms["second"] = GAMMA * second_step(out.first, out.second, targets.label)

@@ -18,6 +18,7 @@ from export.nfd.official import WIDTHS
 THETA = 0.9  # the first step drops what it is this sure to be background
 REACH = (3, 5)  # M
 HCC_LEVELS = 3  # P2-P4
+MODULES = ("DIoUHead.", "second.")  # prefixes of the names in a state dict that a network without them lacks
 PRIOR = 0.01  # of the focal loss at the start (arXiv 1708.02002, sec. 3.3)
 
 
