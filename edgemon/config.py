@@ -121,7 +121,9 @@ class Mqtt(Settings):
 class Cadence(Settings):
     """How often each stage runs; between face detections the tracker predicts."""
 
-    face_hz: float = Field(5.0, gt=0, le=30)
+    face_hz: float = Field(
+        5.0, gt=0, le=30, description="twice as often for 10 s after a face was lost, half while it lies still"
+    )
     expression_hz: float = Field(4.0, gt=0, le=30)
     heart_rate_hz: float = Field(1.0, gt=0, le=5)
     state_s: float = Field(30.0, ge=1, le=60, description="state is repeated at least this often")

@@ -108,7 +108,7 @@ class StateEstimator:
         """Take in whether the face was found in the frame of `at_s`.
 
         Not present for no reason, for `no_face` or `turned_away` means that the view was good and showed no face: the
-        reading is False. Any other reason (`dark`, `occluded`, `no_frame`, `model_failed`) makes it unknown.
+        reading is False. Any other reason (`dark`, `obstructed`, `no_frame`, `model_failed`) makes it unknown.
 
         Raises:
             ValueError: quality outside 0..1, or a time that is not finite or lies before the last.
