@@ -102,9 +102,10 @@ def _bounded(work: Callable[[], Finding], limit_s: float, late: Finding) -> Find
 
 
 def cameras(config: Config) -> Iterator[Finding]:
-    """Whether each bed's source opens and gives a frame in time."""
-    for bed in config.beds:
-        name = f"bed {bed.id}: {re.sub(r'//[^/]*@', '//', bed.source)}"
+    """Whether each camera opens and gives a frame in time; once, however many beds it watches."""
+    for bed, *others in config.cameras:
+        names = " and ".join(one.id for one in (bed, *others))
+        name = f"bed {names}: {re.sub(r'//[^/]*@', '//', bed.source)}"
         late = Finding(
             "camera", Verdict.FAIL, f"{name}: no frame within {CAMERA_WITHIN_S:.0f} s",
             "stop what else uses it, re-seat its cable, reboot if it hangs",

@@ -14,6 +14,7 @@ from daemon import edgemon, heard, running, write_config
 from mosquitto import Broker
 from numpy.typing import NDArray
 
+from edgemon import doctor
 from edgemon.config import Bed, Config, Region, parse
 from edgemon.errors import ConfigError
 from edgemon.frames import open_source
@@ -156,6 +157,13 @@ def test_beds_of_one_camera_that_cannot_be_told_apart_are_refused(one: str, othe
     assert "\n" not in line
     assert line.startswith("edgemon.yaml:1:1: beds: beds ann and ben share the camera ")
     assert said in line
+
+
+def test_the_doctor_opens_a_shared_camera_once(twins: Path) -> None:
+    config = Config(beds=tuple(Bed.model_validate(bed) for bed in beds(str(twins))))
+    (found,) = doctor.cameras(config)
+    assert found.verdict is doctor.Verdict.OK
+    assert found.what.startswith("bed cot-left and cot-right: ")
 
 
 def test_a_password_in_the_address_of_a_shared_camera_is_not_told() -> None:
