@@ -150,6 +150,14 @@ def test_a_carer_who_hides_the_infant_for_long_is_not_taken_for_it_either() -> N
     assert centre(watch(tracker, 84.0, 3.0, INFANT, found(480, 160, 300, 1.0))[-1]) == pytest.approx((320, 260), abs=2)
 
 
+def test_a_camera_moved_closer_finds_the_infant_again_after_two_minutes() -> None:
+    tracker = FaceTracker()
+    watch(tracker, 0.0, 20.0, INFANT)
+    closer = found(330, 250, 300)
+    assert set(watch(tracker, 23.2, 110.0, closer)) == {None}
+    assert centre(watch(tracker, 133.2, 15.0, closer)[-1]) == pytest.approx((330, 250), abs=2)
+
+
 def test_a_carer_seen_first_gives_way_to_the_infant() -> None:
     tracker = FaceTracker()
     carer = found(330, 180, 290, 1.0)
