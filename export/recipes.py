@@ -26,7 +26,7 @@ SMOOTHING = 0.02
 def face(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
     """160x120 with small faces first, four times as fast; then the whole frame."""
     phases = []
-    for size, batch, share in (((160, 120), 48, 0.25), ((320, 240), 24, 0.75)):
+    for size, batch, share in (((160, 120), 48, 0.2), ((320, 240), 24, 0.8)):
         stream = FaceScenes(data, photographs, size, seed + size[0])
         phases.append(Phase(stream, batch, share, _face_losses(size)))
     return Recipe(RetinaFace(), tuple(phases))
