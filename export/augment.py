@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.datasets import FaceMark, Image, Picture
+from export.textures import texture
 
 Rng = np.random.Generator
 MIN_FACE_PX, MAX_FACE_PX = 44.0, 230.0  # what the anchors can hold, whatever the frame's size
 NOISE_TILE = 512
+DRAWN_PX, DRAWN_KEPT, FRESH_SHARE = (384, 288), 400, 0.08  # of backgrounds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +27,11 @@ class Scene:
 
 
 class Painter:
-    """Holds what is drawn from: one table of noise, so that a frame costs no fresh random numbers per pixel."""
+    """Holds what is drawn from, a table of noise and some backgrounds, so that a frame costs little."""
 
     def __init__(self, rng: Rng) -> None:
         self.rng = rng
+        self._drawn: list[Image] = []
         self._noise = rng.standard_normal((NOISE_TILE, NOISE_TILE, 3)).astype(np.float32)
 
     def noise(self, shape: tuple[int, int], sigma: float, colour: float) -> NDArray[np.float32]:
@@ -39,40 +42,20 @@ class Painter:
         return np.asarray(sigma * (colour * tile + (1 - colour) * tile[..., :1]), np.float32)
 
     def texture(self, size: tuple[int, int]) -> Image:
-        """A background of blobs, checks or overlapping leaves, (width, height)."""
-        width, height = size
-        if self.rng.random() < 0.5:
-            return self._leaves(size)
-        cells = int(self.rng.choice([2, 4, 8, 16, 40]))
-        small = self.rng.integers(0, 256, (max(2, cells * height // width), cells, 3), dtype=np.uint8)
-        if self.rng.random() < 0.7:  # muted, as rooms are
-            grey = small.mean(axis=2, keepdims=True)
-            small = (grey + (small - grey) * self.rng.uniform(0, 0.5)).astype(np.uint8)
-        mode = cv2.INTER_CUBIC if self.rng.random() < 0.7 else cv2.INTER_NEAREST
-        return np.asarray(cv2.resize(small, size, interpolation=mode), np.uint8)
-
-    def _leaves(self, size: tuple[int, int]) -> Image:
-        """Dead leaves: shapes of every size over one another, whose edges and scales are those of photographs.
-
-        A network learns nearly as much from them as from photographs (NeurIPS 2021, arXiv 2106.05963, sec. 3).
-        """
-        rng, (width, height) = self.rng, size
-        out = np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
-        tint, spread = rng.uniform(0, 255, 3), rng.uniform(15, 90)
-        smallest = rng.uniform(2, 12)
-        for _ in range(int(rng.integers(20, 160))):
-            radius = min(smallest / max(rng.random(), 0.02), 0.5 * width)
-            x, y = int(rng.uniform(0, width)), int(rng.uniform(0, height))
-            colour = np.clip(rng.normal(tint, spread), 0, 255).astype(int).tolist()
-            if rng.random() < 0.5:
-                axes = (max(1, int(radius)), max(1, int(radius * rng.uniform(0.3, 1))))
-                cv2.ellipse(out, (x, y), axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
+        """A background without a face, (width, height): a turned part of one that was drawn, now and then a new one."""
+        rng = self.rng
+        if len(self._drawn) < 4 or rng.random() < FRESH_SHARE:
+            fresh = texture(rng, DRAWN_PX)
+            if len(self._drawn) < DRAWN_KEPT:
+                self._drawn.append(fresh)
             else:
-                angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
-                corners = np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
-                cv2.fillPoly(out, [corners.astype(np.int32)], colour, cv2.LINE_AA)
-        sigma = rng.uniform(0, 1.5)
-        return np.asarray(cv2.GaussianBlur(out, (0, 0), sigma), np.uint8) if sigma > 0.3 else out
+                self._drawn[rng.integers(DRAWN_KEPT)] = fresh
+        zoom = size[0] / DRAWN_PX[0] * math.exp(rng.uniform(-0.2, 0.9))
+        matrix = np.asarray(
+            cv2.getRotationMatrix2D((DRAWN_PX[0] / 2, DRAWN_PX[1] / 2), rng.uniform(0, 360), zoom), np.float64
+        )
+        matrix[:, 2] += np.array(size) / 2 - np.array(DRAWN_PX) / 2 + rng.uniform(-0.2, 0.2, 2) * size
+        return warp(self._drawn[rng.integers(len(self._drawn))], matrix, size, cv2.BORDER_REFLECT_101)
 
 
 def place(rng: Rng, mark: FaceMark, size: tuple[int, int], *, roll_deg: float | None = None) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from export.datasets.stream import RenderSource, StreamedRenders
 
 POSITIVE_IOU, NEGATIVE_IOU = 0.45, 0.3
 MIN_VISIBLE = 0.35  # a face that is hidden more than this teaches nothing that can be seen
-LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.20, 0.24, 0.08
+LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.20, 0.30, 0.08
 BLENDS = 5
 
 
@@ -103,7 +103,7 @@ class FaceFrames:
 
     def _face_free(self, backdrop: Image) -> Image:
         rng = self.painter.rng
-        if rng.random() < 0.55:
+        if rng.random() < 0.65:
             return backdrop
         scene = compose(self.painter, self._subject(), backdrop, self.size)
         return spoil(self.painter, scene.faces[0], scene.rgb)
