@@ -184,15 +184,18 @@ def plot(lines: Sequence[Line], path: Path) -> None:
     plt.close(figure)
 
 
-def pretrained(args: argparse.Namespace) -> Mapping[str, Tensor] | None:
+def pretrained(args: argparse.Namespace, val: Sequence[Scene]) -> Mapping[str, Tensor] | None:
     """The weights that every row starts from; none without epochs of pre-training."""
     if not args.pretrain_epochs:
         return None
     network = NetworkConfig(args.backbone, hcc=False, dan=False, channels=args.width)
     plan = Plan(network, schedule=pretraining(args.pretrain_epochs), seed=PRETRAIN_SEED)
     print("pre-training", flush=True)
-    scenes = draw(args.data, args.pretrain_images, args.size, PRETRAIN_SEED)
-    return Training(plan, scenes, args.out / "pretrained").run().state_dict()
+    training = Training(plan, draw(args.data, args.pretrain_images, args.size, PRETRAIN_SEED), args.out / "pretrained")
+    state = training.run().state_dict()
+    ap = read(Scored(training.network).eval(), val, training.anchors).ap["1"]
+    print("on validation frames: " + ", ".join(f"AP{iou:g} {100 * v:.1f}" for iou, v in zip(IOUS, ap, strict=True)))
+    return state
 
 
 def outcome_of(plan: Plan, scenes: Mapping[str, list[Scene]], start: Mapping[str, Tensor] | None, out: Path) -> Outcome:
@@ -235,7 +238,7 @@ def run(args: argparse.Namespace) -> int:
         "val": draw(args.val, args.judge, args.size, VAL_SEED),
         "test": draw(args.test, args.judge, args.size, TEST_SEED),
     }
-    start = pretrained(args)
+    start = pretrained(args, scenes["val"])
     rows = [row for row in ROWS if row.name in args.rows]
     outcomes: dict[str, list[Outcome]] = {row.name: [] for row in rows}
     for seed in range(1, args.seeds + 1):

@@ -1,4 +1,8 @@
-"""A fixed set of frames in memory: newborns' faces anywhere, at any roll, partly covered; and what augments them."""
+"""A fixed set of frames in memory: newborns' faces anywhere, of all sizes, partly covered; and what augments them.
+
+Faces are within 45 degrees of upright, about as in the seed's photographs: every roll takes a training several times as
+long, which comparing the modules does not need; `rotation` of the training turns them on. Light is the render's own.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export.augment import Painter, Scene, compose, cover, expose
+from export.augment import Painter, Scene, cover, warp
 from export.datasets import FaceMark, Image, Renders
 
 FACE_FREE_SHARE = 0.15
 MIN_VISIBLE = 0.3  # of the face as rendered, before it is covered
 COVERS = 2  # each hides something of two faces in five
-CANVAS_PX = 320  # the longer side that frames are drawn at, as `export.augment` is made for, before they are resized
+FACE_SHARE = (0.16, 0.85)  # the face's size by the frame's height
+MAX_ROLL_DEG = 45.0
+GRAIN_PX = 400  # the painter's noise is not larger
 MEAN, SCALE = 127.5, 1 / 127.5
 MIRRORED = (1, 0, 2, 4, 3)  # which landmark is which in the mirror
 Floats = NDArray[np.float32]
@@ -42,26 +48,34 @@ def draw(renders: Path, count: int, size_px: tuple[int, int], seed: int) -> list
     visible = [i for i, row in enumerate(rows) if row["face_box"] and row["face_visible"] >= MIN_VISIBLE]
     if not visible:
         raise ValueError(f"{renders}: no render shows a face")
+    hidden = [i for i, row in enumerate(rows) if not row["face_box"]]
     painter = Painter(np.random.default_rng(seed))
-    return [_scene(painter, source, visible, size_px) for _ in range(count)]
+    return [_scene(painter, source, visible, hidden, size_px) for _ in range(count)]
 
 
-def _scene(painter: Painter, source: Renders, visible: list[int], size_px: tuple[int, int]) -> Scene:
-    rng, scale = painter.rng, max(size_px) / CANVAS_PX
-    canvas = (round(size_px[0] / scale), round(size_px[1] / scale))
-    backdrop = painter.texture(canvas)
-    if rng.random() < FACE_FREE_SHARE:
-        scene = Scene(backdrop, ())
-    else:
+def _scene(painter: Painter, source: Renders, visible: list[int], hidden: list[int], size_px: tuple[int, int]) -> Scene:
+    rng, (width, height) = painter.rng, size_px
+    behind = source.rgb(hidden[int(rng.integers(len(hidden)))]) if hidden else painter.texture(size_px)
+    zoom = rng.uniform(1, 2) * max(width / behind.shape[1], height / behind.shape[0])
+    corner = rng.uniform(0, 1, 2) * (np.array(size_px) - zoom * np.array(behind.shape[1::-1]))
+    rgb, faces = warp(behind, np.column_stack([np.eye(2) * zoom, corner]), size_px), tuple[FaceMark, ...]()
+    if rng.random() >= FACE_FREE_SHARE:
         subject = source.picture(visible[int(rng.integers(len(visible)))])
-        scene = compose(painter, subject, backdrop, canvas)
-        for _ in range(COVERS):
-            scene = cover(painter, scene)
-    rgb = cv2.resize(
-        expose(painter, scene.rgb), size_px, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    )
-    resize = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
-    return Scene(np.asarray(rgb, np.uint8), tuple(face.moved(resize) for face in scene.faces))
+        assert subject.face is not None
+        low, high = np.log(FACE_SHARE)
+        scale = height * np.exp(rng.uniform(low, high)) / subject.face.size_px
+        turn = np.radians(rng.uniform(-MAX_ROLL_DEG, MAX_ROLL_DEG) - subject.face.roll_deg)
+        linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        matrix = np.column_stack([linear, rng.uniform(0.2, 0.8, 2) * size_px - linear @ subject.face.centre])
+        whole = warp(np.full(subject.rgb.shape[:2], 255, np.uint8), matrix, size_px) == 255
+        rgb = np.where(whole[..., None], warp(subject.rgb, matrix, size_px), rgb)
+        faces = (subject.face.moved(matrix),)
+    scene = Scene(rgb, faces)
+    for _ in range(COVERS):
+        scene = cover(painter, scene)
+    grain = painter.noise((min(height, GRAIN_PX), min(width, GRAIN_PX)), abs(rng.normal(0, 4)), 0.6)
+    noise = cv2.resize(grain, size_px, interpolation=cv2.INTER_NEAREST)
+    return Scene(np.clip(scene.rgb + noise, 0, 255).astype(np.uint8), scene.faces)
 
 
 def as_drawn(scene: Scene) -> Frame:
