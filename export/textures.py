@@ -77,15 +77,16 @@ def leaves(rng: Rng, size: tuple[int, int]) -> Image:
 def clouds(rng: Rng, size: tuple[int, int]) -> Image:
     """Noise whose amplitude falls with a power of the frequency, in one hue or several."""
     width, height = size
-    out, steepness = np.zeros((height, width, 3), np.float32), rng.uniform(0.3, 1.1)
+    out: NDArray[np.float32] = np.zeros((height, width, 3), np.float32)
+    steepness = rng.uniform(0.3, 1.1)
     for octave in range(7):
         shape = (max(2, height >> (7 - octave)), max(2, width >> (7 - octave)), 3)
         noise = rng.standard_normal(shape).astype(np.float32)
         noise = 0.7 * noise[..., :1] + 0.3 * noise
         smooth = np.asarray(cv2.resize(noise, size, interpolation=cv2.INTER_LINEAR), np.float32)
         out = out + np.float32(2 ** (-octave * steepness)) * smooth
-    out = out * np.float32(rng.uniform(15, 60)) + rng.uniform(30, 220, 3).astype(np.float32)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    lit = out * rng.uniform(15, 60) + rng.uniform(30, 220, 3)
+    return np.clip(lit, 0, 255).astype(np.uint8)
 
 
 def strokes(rng: Rng, size: tuple[int, int]) -> Image:
@@ -116,7 +117,8 @@ def bricks(rng: Rng, size: tuple[int, int]) -> Image:
             corner = (int(column * wide + shift), int(row * high))
             end = (int(corner[0] + wide - gap), int(corner[1] + high - gap))
             cv2.rectangle(out, corner, end, _near(rng, tint, spread), -1)
-    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(0, 360), rng.uniform(0.7, 1.4))
+    turn, zoom = rng.uniform(0, 360), rng.uniform(0.7, 1.4)
+    matrix = np.asarray(cv2.getRotationMatrix2D((side / 2, side / 2), turn, zoom), np.float64)
     matrix[:, 2] += np.array(size) / 2 - side / 2
     return np.asarray(cv2.warpAffine(out, matrix, size, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
 
