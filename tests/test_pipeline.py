@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgemon.config import Bed, Cadence
@@ -135,6 +135,7 @@ def test_the_detector_rests_while_all_is_calm_and_hurries_after_a_face_that_is_l
     assert [rates[0], *rates[2:]] == pytest.approx([2.5, 10.0, 5.0], abs=0.3)
 
 
+@settings(deadline=None)
 @given(st.floats(1.0, 30.0), st.lists(st.tuples(st.floats(0.01, 0.5), st.booleans(), st.floats(0, 20)), max_size=100))
 def test_the_detector_keeps_within_bounds(face_hz: float, steps: list[tuple[float, bool, float]]) -> None:
     """Whatever comes: never faster than 2.5 times its rate, never slower than half of it and one frame."""

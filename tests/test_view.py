@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -157,6 +157,7 @@ def test_each_bed_of_a_camera_has_its_own_view(cot: Picture) -> None:
     assert watch(right, covered, 10.0, 5.0)[-1] is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 255), st.booleans(), st.floats(0.01, 3.0)), max_size=30))
 def test_any_uniform_pictures_are_judged(steps: list[tuple[int, bool, float]]) -> None:
     """Black, white or grey, with a face claimed or not: a verdict, and none against a face that was found."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_replay import benchmark
 from tqdm import tqdm
@@ -22,6 +22,7 @@ from export.infant.sensor import Sensor
 tracking = benchmark("tracking")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4000))
 def test_every_identity_has_its_own_five_minutes(identity: int) -> None:
     """Hands for half a second to four, all in the clip, and evening before its end."""
