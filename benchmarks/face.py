@@ -71,7 +71,7 @@ class Row:
     name: str
     finds: tuple[Finds, ...]
     false: Mapping[str, NDArray[np.float64]]
-    network_ms: float | None
+    ratio: float | None  # of its bare network's time to YuNet-n's
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -91,17 +91,19 @@ class Case:
     aims: str
 
 
-def interleaved_ms(runs: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Median time of each call; they take turns in short blocks, so that a busy machine slows them alike."""
-    spent: dict[str, list[float]] = {name: [] for name in runs}
+def interleaved_ms(runs: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Median time of each call in every round; in a round they take turns, so that a busy machine slows them alike."""
+    rounds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, call in runs.items():
+            spent = []
             for turn in range(WARM_UP + TIMED):
                 begun = time.perf_counter()
                 call()
                 if turn >= WARM_UP:
-                    spent[name].append(1e3 * (time.perf_counter() - begun))
-    return {name: statistics.median(values) for name, values in spent.items()}
+                    spent.append(1e3 * (time.perf_counter() - begun))
+            rounds[name].append(statistics.median(spent))
+    return rounds
 
 
 def ours(models: Path, frame: Image) -> tuple[dict[str, Finder], dict[str, Callable[[], object]]]:
@@ -207,14 +209,14 @@ def run(args: argparse.Namespace) -> None:
             name,
             tuple(find_among(finder, case.subjects) for case in judged),
             {kind: false_scores(finder, frames) for kind, frames in free.items() if frames},
-            spent.get(name),
+            ratio(name, spent),
         )
         for name, finder in (mine | theirs).items()
     ]
     for line in lines(rows, judged, spent):
         print(line)
     if args.json is not None:
-        args.json.write_text(json.dumps(told(rows, judged, spent), indent=1) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(told(rows, judged), indent=1) + "\n", encoding="utf-8")
 
 
 def warn_of_few(free: Free) -> None:
@@ -228,7 +230,7 @@ def warn_of_few(free: Free) -> None:
         )
 
 
-def lines(rows: Sequence[Row], judged: Sequence[Case], spent: Mapping[str, float]) -> Iterator[str]:
+def lines(rows: Sequence[Row], judged: Sequence[Case], spent: Mapping[str, list[float]]) -> Iterator[str]:
     """Recall in percent at each detector's own thresholds, what fired, and time against YuNet-n."""
     heads = "".join(f"{c.replace('roll ', ''):>12}" for c in CONDITIONS)
     for how in rows[0].thresholds:
@@ -247,8 +249,8 @@ def lines(rows: Sequence[Row], judged: Sequence[Case], spent: Mapping[str, float
             shares = (100 * share_at(scores, row.thresholds[how]) for scores in row.false.values())
             yield f"  {row.name:<28}" + "".join(f"{share:>28.1f}" for share in shares)
     yield f"bare network at 320x240, one thread, ratio to {UNIT} ({platform.machine()}, {platform.system()})"
-    for name, took_ms in spent.items():
-        yield f"  {name:<28}{ratio(took_ms, spent) or '-':>8}   ({took_ms:.2f} ms)"
+    for name, rounds in spent.items():
+        yield f"  {name:<28}{ratio(name, spent) or '-':>8}   ({statistics.median(rounds):.2f} ms)"
 
 
 def cells(percents: Mapping[str, float]) -> str:
@@ -261,12 +263,14 @@ def recalls(finds: Finds, at: float) -> dict[str, float]:
     return {c: 100 * finds.recall(c, at) for c in finds.conditions}
 
 
-def ratio(took_ms: float | None, spent: Mapping[str, float]) -> float | None:
-    """Time against YuNet-n, where both were timed."""
-    return None if took_ms is None or UNIT not in spent else round(took_ms / spent[UNIT], 2)
+def ratio(name: str, spent: Mapping[str, list[float]]) -> float | None:
+    """Time against YuNet-n, where both were timed: the median over rounds."""
+    if name not in spent or UNIT not in spent:
+        return None
+    return round(statistics.median(a / b for a, b in zip(spent[name], spent[UNIT], strict=True)), 2)
 
 
-def told(rows: Sequence[Row], judged: Sequence[Case], spent: Mapping[str, float]) -> dict[str, object]:
+def told(rows: Sequence[Row], judged: Sequence[Case]) -> dict[str, object]:
     """The same as JSON."""
     return {
         "machine": platform.platform(),
@@ -276,7 +280,7 @@ def told(rows: Sequence[Row], judged: Sequence[Case], spent: Mapping[str, float]
         "rows": [
             {
                 "detector": row.name,
-                "time_ratio_to_yunet_n": ratio(row.network_ms, spent),
+                "time_ratio_to_yunet_n": row.ratio,
                 "thresholds": row.thresholds,
                 "recall_percent": {
                     how: {f.data: recalls(f, at) for f in row.finds} for how, at in row.thresholds.items()
