@@ -14,7 +14,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from edgemon.faces.detect import CENTRE_VARIANCE, SIZE_VARIANCE, anchors
 from export.augment import Painter, Scene, blend, compose, cover, expose, place, spoil, warp
-from export.datasets import Image, LondonPerson, Picture, Renders, london
+from export.datasets import Image, Picture, Renders
+from export.datasets.own import training_faces
 from export.datasets.stream import RenderSource, StreamedRenders
 
 POSITIVE_IOU, NEGATIVE_IOU = 0.45, 0.3
@@ -31,7 +32,7 @@ class FaceScenes(IterableDataset[tuple[Tensor, ...]]):
 
     def __init__(self, renders: Path | None, photographs: Path | None, size: tuple[int, int], seed: int) -> None:
         self.folder, self.size, self.seed = renders, size, seed
-        self.persons: tuple[LondonPerson, ...] = london(photographs, "train") if photographs else ()
+        self.photographs = training_faces(photographs) if photographs else []
         if renders is not None:
             Renders(renders)  # a folder that is missing is told before training begins
 
@@ -41,18 +42,21 @@ class FaceScenes(IterableDataset[tuple[Tensor, ...]]):
         seeds = [self.seed, worker.id if worker else 0]
         rng = np.random.default_rng(seeds)
         source = Renders(self.folder) if self.folder else StreamedRenders(int(rng.integers(2**31)))
-        frames = FaceFrames(rng, source, self.size, people(rng, self.persons))
+        frames = FaceFrames(rng, source, self.size, people(rng, self.photographs))
         priors = anchors(self.size)
         while True:
             scene = frames.next()
             yield (torch.from_numpy(scene.rgb.transpose(2, 0, 1).copy()), *match(scene, priors))
 
 
-def people(rng: np.random.Generator, persons: tuple[LondonPerson, ...]) -> list[Picture]:
-    """The photographs, and as many blends of two persons again for each of `BLENDS`."""
-    photographs = [person.picture() for person in persons]
-    pairs = [(a, int(rng.integers(len(photographs)))) for a in range(len(photographs)) for _ in range(BLENDS)]
-    return photographs + [blend(photographs[a], photographs[b], rng.uniform(0.3, 0.7)) for a, b in pairs if a != b]
+def people(rng: np.random.Generator, photographs: list[Picture]) -> list[Picture]:
+    """The photographs, and as many blends of two faces with outlines told alike again for each of `BLENDS`."""
+    pairs = [(a, photographs[int(rng.integers(len(photographs)))]) for a in photographs for _ in range(BLENDS)]
+    return photographs + [blend(a, b, rng.uniform(0.3, 0.7)) for a, b in pairs if a is not b and _alike(a, b)]
+
+
+def _alike(a: Picture, b: Picture) -> bool:
+    return a.face is not None and b.face is not None and len(a.face.outline) == len(b.face.outline)
 
 
 class FaceFrames:

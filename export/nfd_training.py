@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from export.augment import Scene
+from export.datasets.own import training_scenes
 from export.nfd import MODULES, PYRAMID, Network, NetworkConfig, priors
 from export.nfd.frames import MEAN, SCALE, Frame, augmented, draw
 from export.nfd.losses import LossConfig, Targets, losses, match
@@ -168,7 +169,7 @@ def inputs(pictures: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> T
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `nfd-train`."""
-    parser.add_argument("--data", type=Path, required=True, help="a folder of renders (synthesize images)")
+    parser.add_argument("--data", type=Path, required=True, help="renders, or an annotated set of any known layout")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint and weights go here")
     parser.add_argument("--backbone", choices=("resnet50", "mobilenet"), default="resnet50")
     parser.add_argument("--hcc", action=argparse.BooleanOptionalAction, default=True)
@@ -208,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
     loss = LossConfig(args.box_loss, args.quality)
     plan = Plan(network, loss, RECIPES[args.recipe](args.epochs), args.rotation, args.seed)
     start = torch.load(args.start, map_location="cpu", weights_only=True) if args.start else None
-    training = Training(plan, draw(args.data, args.images, args.size, args.seed), args.out, start)
+    make = draw if (args.data / "truth.jsonl").is_file() else training_scenes
+    training = Training(plan, make(args.data, args.images, args.size, args.seed), args.out, start)
     torch.save(training.run().state_dict(), args.out / "weights.pt")
     print(" ".join(f"{name} {value:.4f}" for name, value in training.last.items()))
     return 0

@@ -63,7 +63,10 @@ def match(boxes: Floats, landmarks: Floats, anchors: Floats) -> tuple[NDArray[np
 
 
 def losses(out: Outputs, targets: Targets, anchors: Tensor, config: LossConfig | None = None) -> dict[str, Tensor]:
-    """The terms of the loss by name, each per face anchor; their sum is minimised."""
+    """The terms of the loss by name, each per face anchor; their sum is minimised.
+
+    Landmarks that are not known (NaN) teach nothing.
+    """
     config = config or LossConfig()
     out = Outputs(*(None if value is None else value.float() for value in out))  # type: ignore[arg-type]
     positive = targets.label == 1
@@ -72,12 +75,14 @@ def losses(out: Outputs, targets: Targets, anchors: Tensor, config: LossConfig |
     box, deltas = targets.boxes[positive], out.deltas[positive]
     overlap = similarity(decode(deltas, prior), box)
     box_target, point_target = encode(box, targets.landmarks[positive], prior)
+    known = point_target.isfinite().all(dim=1)
+    by_point = F.smooth_l1_loss(out.landmarks[positive][known], point_target[known], reduction="sum")
     by_delta = F.smooth_l1_loss(deltas, box_target, reduction="sum")
     by_overlap = (1 - overlap["diou"]).sum()
     terms = {
         "first": focal(out.first, targets.label) / count,
         "box": BOX_WEIGHT * (by_delta if config.box == "smooth-l1" else by_overlap) / count,
-        "landmarks": LANDMARK_WEIGHT * F.smooth_l1_loss(out.landmarks[positive], point_target, reduction="sum") / count,
+        "landmarks": LANDMARK_WEIGHT * by_point / count,
     }
     if out.second is not None:
         terms["second"] = GAMMA * second_step(out.first, out.second, targets.label)
