@@ -35,7 +35,7 @@ from edgemon.inference import Image, Model, prepare
 from export.datasets import Renders
 from export.datasets.files import pictures_in
 from export.datasets.labelled import Labelled
-from export.datasets.layouts import open_folder, recognised, sources
+from export.datasets.layouts import open_all, recognised, sources
 from export.evaluate_face import Finds, false_scores
 from export.face_cases import CONDITIONS, GROUPS, Subjects, london_subjects, render_subjects
 from export.face_precision import Finder
@@ -149,7 +149,7 @@ def cases(args: argparse.Namespace, renders: Renders | None) -> Iterator[Case]:
             yield Case(london_subjects(folder, "test"), "London")
         else:
             limit = PHOTOGRAPHED_FACES if args.limit is None else args.limit
-            found = photograph_subjects(folder.name, open_folder(folder), limit)
+            found = photograph_subjects(folder.name, open_all(folder), limit)
             print(found)
             yield Case(found, "photographs")
 
@@ -159,7 +159,7 @@ def backgrounds(folders: Sequence[Path]) -> list[Labelled]:
     out: list[Labelled] = []
     for folder in folders:
         if recognised(folder):
-            out += open_folder(folder)
+            out += open_all(folder)
         else:
             out += [Labelled(path, path.name, ()) for path in pictures_in(folder)]
     return out
@@ -198,7 +198,7 @@ def run(args: argparse.Namespace) -> None:
     cv2.setNumThreads(1)
     renders = None if args.data is None else Renders(args.data)
     judged = list(cases(args, renders))
-    labelled = [sample for folder in args.photographs for sample in open_folder(folder)]
+    labelled = [sample for folder in args.photographs for sample in open_all(folder)]
     free = free_frames(renders, [c.subjects for c in judged], labelled + backgrounds(args.face_free), args.frames)
     warn_of_few(free)
     frame = next(judged[0].subjects.frames(CONDITIONS["roll 0"])).rgb

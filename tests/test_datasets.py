@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # torch's own imports warn
         mark_of_box,
         split_by_subject,
     )
-    from export.datasets.layouts import LAYOUTS, open_folder, sources
+    from export.datasets.layouts import LAYOUTS, open_all, open_folder, sources
 
 SIZE = (200, 150)
 BOX = (40.0, 30.0, 100.0, 110.0)
@@ -211,6 +211,16 @@ def test_label_rows_may_exclude_a_face_or_lack_landmarks(tmp_path: Path) -> None
     first, second, third = open_folder(tmp_path)[0].faces
     assert [face.judged for face in (first, second, third)] == [False, True, True]
     assert second.landmarks is None
+
+
+def test_of_a_picture_in_several_sets_the_one_that_knows_landmarks_is_taken(tmp_path: Path) -> None:
+    picture(tmp_path / "one.jpg")
+    text(tmp_path / "training.xml", imglab_text(parts=False))
+    text(tmp_path / "training_with_landmarks.xml", imglab_text(parts=True))
+    with pytest.raises(ValueError, match="several sets of annotations"):
+        open_folder(tmp_path)
+    (sample,) = open_all(tmp_path)
+    assert sample.faces[0].landmarks is not None
 
 
 def test_ignored_boxes_of_imglab_are_not_judged(tmp_path: Path) -> None:

@@ -167,6 +167,25 @@ def open_folder(path: Path) -> tuple[Labelled, ...]:
     return found[0].read()
 
 
+def open_all(path: Path) -> tuple[Labelled, ...]:
+    """The samples of every set of annotations in a folder; of a picture in several the one that knows most landmarks.
+
+    Raises:
+        ValueError: the layout is not known, or a set is malformed.
+    """
+    best: dict[Path, Labelled] = {}
+    for source in sources(path):
+        for sample in source.read():
+            kept = best.setdefault(sample.path.resolve(), sample)
+            if _known(sample) > _known(kept):
+                best[sample.path.resolve()] = sample
+    return tuple(best.values())
+
+
+def _known(sample: Labelled) -> tuple[int, int]:
+    return sum(face.landmarks is not None for face in sample.faces), len(sample.faces)
+
+
 def _contents(path: Path) -> str:
     if path.is_file():
         return f"{path.suffix or 'no'} data"
