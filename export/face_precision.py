@@ -41,6 +41,11 @@ class Precision:
     ap: Mapping[float, float]
     curve: tuple[tuple[float, float], ...]
 
+    @property
+    def mean(self) -> float:
+        """AP over the IoUs."""
+        return float(np.mean(list(self.ap.values())))
+
 
 def anywhere(rng: np.random.Generator, picture: Picture) -> tuple[Image, FaceMark]:
     """The picture with its face wholly in the frame, at a random roll, place and size."""
