@@ -170,9 +170,13 @@ class Face:
 
     @property
     def roll_deg(self) -> float:
-        """In-plane roll in degrees: 0 upright, positive clockwise in the image, -180..180."""
-        dx, dy = (float(v) for v in self.landmarks[1] - self.landmarks[0])
-        return math.degrees(math.atan2(dy, dx))
+        """In-plane roll in degrees: 0 upright, positive clockwise in the image, -180..180.
+
+        The line of the eyes and that from eyes to mouth vote together, so that a turned head keeps a steady angle.
+        """
+        right, left, _, *corners = self.landmarks.astype(float)
+        across, down = left - right, (sum(corners) - right - left) / 2
+        return math.degrees(math.atan2(across[1] - down[0], across[0] + down[1]))
 
     @property
     def age_s(self) -> float:
