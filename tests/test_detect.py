@@ -19,7 +19,19 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgemon.errors import ModelError
-from edgemon.faces.detect import LEVELS, FaceDetector, anchors, decode_boxes, decode_landmarks, diou, face_score, nms
+from edgemon.faces.detect import (
+    LEVELS,
+    VOTE_DIOU,
+    VOTE_SCORE,
+    FaceDetector,
+    anchors,
+    decode_boxes,
+    decode_landmarks,
+    diou,
+    face_score,
+    nms,
+    vote,
+)
 from edgemon.inference import Model
 from edgemon.manifest import Manifest, ModelFile
 
@@ -58,13 +70,20 @@ def plain_detect(logits: NDArray[np.float32], boxes: NDArray[np.float32], points
         cx, cy = x + 0.1 * side * box[0], y + 0.1 * side * box[1]
         w, h = side * math.exp(0.2 * box[2]), side * math.exp(0.2 * box[3])
         places = [(x, y)[i % 2] + 0.1 * side * value for i, value in enumerate(point)]
-        if score >= SCORE:
-            found.append((score, cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, *places))
+        found.append((score, cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, *places))
     kept: list[Row] = []
     for row in sorted(found, reverse=True):
-        if all(plain_diou(row[1:5], other[1:5]) <= NMS_DIOU for other in kept):
+        if row[0] >= SCORE and all(plain_diou(row[1:5], other[1:5]) <= NMS_DIOU for other in kept):
             kept.append(row)
-    return kept
+    return [plain_vote(row, found) for row in kept]
+
+
+def plain_vote(best: Row, found: list[Row]) -> Row:
+    """The best with the mean of what is near it, weighted by score and overlap."""
+    near = [(plain_diou(best[1:5], row[1:5]), row) for row in found if row[0] >= VOTE_SCORE * best[0]]
+    weighed = [(overlap * row[0], row) for overlap, row in near if overlap >= VOTE_DIOU]
+    total = sum(weight for weight, _ in weighed)
+    return best[0], *(sum(weight * row[k] for weight, row in weighed) / total for k in range(1, 15))
 
 
 def remake() -> None:
@@ -189,6 +208,16 @@ def test_diou_is_bounded_symmetric_and_one_for_the_same_box(a: NDArray[np.float3
     assert forth == pytest.approx(back, abs=1e-4)
     assert -1 <= forth <= 1 + 1e-5
     assert float(diou(a, a[None])[0]) == pytest.approx(1, abs=1e-4)
+
+
+@given(st.lists(box, min_size=1, max_size=12), st.integers(0, 2**32 - 1))
+def test_a_vote_lies_within_what_its_voters_say(boxes: list[NDArray[np.float32]], seed: int) -> None:
+    stack = np.stack(boxes)
+    scores = np.random.default_rng(seed).uniform(0.1, 1, len(boxes)).astype(np.float32)
+    overlaps = diou(stack[0], stack)
+    told, near = vote(stack, overlaps, scores), stack[overlaps >= VOTE_DIOU]
+    assert (told >= near.min(axis=0) - 1e-2).all()
+    assert (told <= near.max(axis=0) + 1e-2).all()
 
 
 @given(st.lists(box, min_size=1, max_size=12), st.integers(0, 2**32 - 1))
