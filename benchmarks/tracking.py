@@ -82,7 +82,10 @@ class Counting:
 
 def truths(clip: Path) -> list[TrueFace]:
     """A row for each frame."""
-    rows = json.loads(clip.with_suffix(".truth.json").read_text(encoding="utf-8")).get("frame_face")
+    truth = clip.with_suffix(".truth.json")
+    if not truth.is_file():
+        raise SystemExit(f"{truth}: missing; render the clip with --script visits, which writes its truth beside it")
+    rows = json.loads(truth.read_text(encoding="utf-8")).get("frame_face")
     if rows is None:
         raise SystemExit(f"{clip}: its truth has no faces; render it with --script visits")
     return [

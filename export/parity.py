@@ -21,7 +21,6 @@ from export.calibration import real_inputs
 from export.evaluate import Report, evaluate_expression, evaluate_face
 from export.evaluate_expression import JUDGED, ExpressionReport
 from export.evaluate_face import FaceReport
-from export.face_cases import CONDITIONS
 from export.metrics import auc, balanced_accuracy, threshold_at
 from export.onnx_export import TASKS, calibrated, load_network
 
@@ -100,7 +99,7 @@ def figures(report: Report) -> dict[str, float]:
     """What int8 is judged by: recall at 2 % false frames, or AUC and balanced accuracy."""
     if isinstance(report, FaceReport):
         at = threshold_at(report.false)
-        return {f"{f.data}, {c}": f.recall(c, at) for f in report.finds for c in CONDITIONS}
+        return {f"{f.data}, {c}": f.recall(c, at) for f in report.finds for c in f.conditions}
     assert isinstance(report, ExpressionReport)
     measures = {"AUC": auc, "balanced accuracy": balanced_accuracy}
     return {

@@ -29,10 +29,10 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export.datasets import Renders
     from export.describe import NOTES, Notes, draft, finished, read_notes, to_toml, write
     from export.evaluate_expression import ExpressionReport, Reads, read_covered, read_renders, visible_from
-    from export.evaluate_face import FaceReport, best_hit, false_scores, find, lies_on
+    from export.evaluate_face import FaceReport, Finds, Hit, best_hit, false_scores, find, lies_on
     from export.face_cases import CONDITIONS, FACE_PX, face_free, render_subjects
     from export.onnx_export import TASKS, TaskName, calibrated, load_network, to_onnx
-    from export.parity import Loss, check_difference, temperatures_in
+    from export.parity import Loss, check_difference, loss, temperatures_in
     from export.quantize import to_int8
     from export.retinaface import RetinaFace
 
@@ -268,6 +268,13 @@ def test_an_untrained_detector_runs_the_protocol(
         (find(detector, subjects),), false_scores(detector, face_free(Renders(renders), [subjects], 6)), 0.5
     )
     assert len(list(report.lines())) >= 5
+
+
+def test_a_condition_without_frames_is_no_loss() -> None:
+    hits = {"roll 0": (Hit(0.9, 1.0), Hit(0.2, 1.0)), "dark": ()}
+    report = FaceReport((Finds("evening", hits),), np.full(60, 0.5), 0.5)
+    assert loss(report, report).points == {"evening, roll 0": 0.0}
+    assert loss(report, report).within
 
 
 def test_int8_is_shipped_only_within_its_limits() -> None:
