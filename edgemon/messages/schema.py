@@ -86,9 +86,9 @@ Schemas and an AsyncAPI 3.0 document. MQTT 5 and 3.1.1 both work; expiry, respon
 
 {table}
 
-A `reason` says why there is no value: `no_face` (a clear view without a face; `face` is then `false`), `obstructed` (something
-covers the lens or the infant's place), `occluded` (the face is there but covered), `dark`, `turned_away` and others. A receiver
-must accept reasons that it does not know.
+A `reason` says why there is no value: `no_face` (a clear view without a face; `face` is then `false`), `obstructed`
+(something covers the lens or the infant's place), `occluded` (the face is there but covered), `dark`, `turned_away` and
+others. A receiver must accept reasons that it does not know.
 
 ## What a receiver does
 
