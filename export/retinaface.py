@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgemon.faces.detect import LEVELS
+from export.nfd.blocks import Context, Head, Pyramid, conv_bn
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,7 @@ class FaceConfig:
     size_px: tuple[int, int] = (320, 240)
 
 
-def conv_bn(c_in: int, c_out: int, kernel: int = 3, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
-    """Convolution, batch normalisation and ReLU."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(c_out),
-    ]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+PLAIN = 0.0  # leak of a plain ReLU
 
 
 class Block(nn.Module):
@@ -48,7 +43,7 @@ class Block(nn.Module):
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
         )
-        self.pointwise = conv_bn(channels, channels, 1, relu=False)
+        self.pointwise = conv_bn(channels, channels, 1, leak=None)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out."""
@@ -62,71 +57,22 @@ class Backbone(nn.Module):
         super().__init__()
         (s2, s4, s8), (c16, c32), (n8, n16, n32) = config.stem, config.channels, config.blocks
         self.stage1 = nn.Sequential(
-            conv_bn(3, s2, stride=2),
-            conv_bn(s2, s4, stride=2),
-            conv_bn(s4, s8, stride=2),
+            conv_bn(3, s2, stride=2, leak=PLAIN),
+            conv_bn(s2, s4, stride=2, leak=PLAIN),
+            conv_bn(s4, s8, stride=2, leak=PLAIN),
             *(Block(s8) for _ in range(n8)),
         )
-        self.stage2 = nn.Sequential(conv_bn(s8, c16, stride=2), *(Block(c16) for _ in range(n16)))
+        self.stage2 = nn.Sequential(conv_bn(s8, c16, stride=2, leak=PLAIN), *(Block(c16) for _ in range(n16)))
         down = nn.Sequential(
             nn.Conv2d(c16, c16, 3, 2, 1, groups=c16, bias=False), nn.BatchNorm2d(c16), nn.ReLU(inplace=True)
         )
-        self.stage3 = nn.Sequential(down, conv_bn(c16, c32, 1), *(Block(c32) for _ in range(n32)))
+        self.stage3 = nn.Sequential(down, conv_bn(c16, c32, 1, leak=PLAIN), *(Block(c32) for _ in range(n32)))
         self.channels = config.channels
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) to (B, C16, H/16, W/16) and (B, C32, H/32, W/32)."""
         s16 = self.stage2(self.stage1(x))
         return s16, self.stage3(s16)
-
-
-class FPN(nn.Module):
-    """Feature pyramid over two levels."""
-
-    def __init__(self, channels: tuple[int, int], out: int) -> None:
-        super().__init__()
-        self.output1 = conv_bn(channels[0], out, kernel=1)
-        self.output2 = conv_bn(channels[1], out, kernel=1)
-        self.merge1 = conv_bn(out, out)
-
-    def forward(self, s16: Tensor, s32: Tensor) -> tuple[Tensor, Tensor]:
-        """Both levels to `out` channels, the coarse one added to the fine one."""
-        fine, coarse = self.output1(s16), self.output2(s32)
-        up = F.interpolate(coarse, size=[fine.shape[2], fine.shape[3]], mode="nearest")
-        return self.merge1(fine + up), coarse
-
-
-class SSH(nn.Module):
-    """Context by receptive fields of 3, 5 and 7 (arXiv 1708.03979)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        half, quarter = channels // 2, channels // 4
-        self.conv3X3 = conv_bn(channels, half, relu=False)
-        self.conv5X5_1 = conv_bn(channels, quarter)
-        self.conv5X5_2 = conv_bn(quarter, quarter, relu=False)
-        self.conv7X7_2 = conv_bn(quarter, quarter)
-        self.conv7x7_3 = conv_bn(quarter, quarter, relu=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape in and out."""
-        shared = self.conv5X5_1(x)
-        parts = [self.conv3X3(x), self.conv5X5_2(shared), self.conv7x7_3(self.conv7X7_2(shared))]
-        return F.relu(torch.cat(parts, dim=1))
-
-
-class Head(nn.Module):
-    """One 1x1 convolution: `size` numbers per anchor."""
-
-    def __init__(self, channels: int, count: int, size: int) -> None:
-        super().__init__()
-        self.conv1x1 = nn.Conv2d(channels, count * size, 1)
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, H * W * count, size), anchors in the order of `edgemon.faces.detect.anchors`."""
-        y: Tensor = self.conv1x1(x)
-        return y.permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.size)
 
 
 class RetinaFace(nn.Module):
@@ -137,8 +83,8 @@ class RetinaFace(nn.Module):
         self.config = config or FaceConfig()
         channels = self.config.pyramid_channels
         self.body = Backbone(self.config)
-        self.fpn = FPN(self.body.channels, channels)
-        self.ssh1, self.ssh2 = SSH(channels), SSH(channels)
+        self.fpn = Pyramid(self.body.channels, channels, PLAIN)
+        self.ssh1, self.ssh2 = Context(channels, PLAIN), Context(channels, PLAIN)
         counts = [len(sides) for _, sides in LEVELS]
         self.ClassHead = nn.ModuleList(Head(channels, n, 1) for n in counts)
         self.QualityHead = nn.ModuleList(Head(channels, n, 1) for n in counts)
@@ -152,7 +98,7 @@ class RetinaFace(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class; levels fine to coarse."""
-        fine, coarse = self.fpn(*self.body(x))
+        fine, coarse = self.fpn(self.body(x))
         levels = (self.ssh1(fine), self.ssh2(coarse))
 
         def gather(heads: nn.ModuleList) -> Tensor:

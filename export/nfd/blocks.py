@@ -12,10 +12,10 @@ LEAK = 0.1
 
 
 def conv_bn(c_in: int, c_out: int, kernel: int = 3, stride: int = 1, leak: float | None = LEAK) -> nn.Sequential:
-    """Convolution, batch normalisation and, unless `leak` is None, leaky ReLU."""
+    """Convolution, batch normalisation and, unless `leak` is None, leaky ReLU; of no leak the plain one."""
     layers: list[nn.Module] = [nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out)]
     if leak is not None:
-        layers.append(nn.LeakyReLU(leak, inplace=True))
+        layers.append(nn.LeakyReLU(leak, inplace=True) if leak else nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
 
