@@ -2,7 +2,8 @@
 
 A newborn's face is 48-240 px wide in a 320x240 frame, so strides 16 and 32 suffice; stride 8 is most of the usual
 cost. Down to stride 8 few channels and dense convolutions, from stride 16 on residual depthwise 3x3 blocks, plain
-ReLU: 0.7 of the time of MobileNetV1 0.25 with leaky ReLU in the same place (docs/decisions/0005). A fourth head predicts the DIoU of each box.
+ReLU: 0.7 of the time of MobileNetV1 0.25 with leaky ReLU in the same place (docs/decisions/0005). A
+fourth head predicts the DIoU of each box.
 """
 
 from __future__ import annotations
