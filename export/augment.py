@@ -15,6 +15,7 @@ from export.textures import texture
 Rng = np.random.Generator
 MIN_FACE_PX, MAX_FACE_PX = 44.0, 230.0  # what the anchors can hold, whatever the frame's size
 NOISE_TILE = 512
+CUT_OUT_SHARE, DRAWN_OUT_SHARE = 0.35, 0.4  # the second of those that are not cut out
 DRAWN_PX, DRAWN_KEPT, FRESH_SHARE = (384, 288), 400, 0.08  # of backgrounds
 
 
@@ -89,14 +90,16 @@ def warp(image: Image, matrix: NDArray[np.float64], size: tuple[int, int], borde
 
 
 def compose(painter: Painter, subject: Picture, backdrop: Image, size: tuple[int, int]) -> Scene:
-    """Put a subject's picture into a frame: as it was taken, or cut out onto another backdrop."""
+    """Put a subject's picture into a frame: as it was taken, its edge drawn out or on a backdrop, or cut out."""
     rng = painter.rng
     subject = subject.mirrored() if rng.random() < 0.5 else subject
     mark = subject.face
     assert mark is not None
     matrix = place(rng, mark, size)
+    cut_out = rng.random() < CUT_OUT_SHARE
+    if not cut_out and rng.random() < DRAWN_OUT_SHARE:
+        return Scene(warp(subject.rgb, matrix, size, cv2.BORDER_REPLICATE), (mark.moved(matrix),))
     rgb = warp(subject.rgb, matrix, size)
-    cut_out = rng.random() < 0.35
     whole = np.full(subject.rgb.shape[:2], 255, np.uint8)
     mask = warp(np.where(subject.subject, 255, 0).astype(np.uint8) if cut_out else whole, matrix, size)
     alpha = cv2.GaussianBlur(mask, (3, 3), 0)[..., None].astype(np.float32) / 255

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,8 +21,9 @@ from export.datasets.stream import RenderSource, StreamedRenders
 
 POSITIVE_IOU, NEGATIVE_IOU = 0.45, 0.3
 MIN_VISIBLE = 0.35  # a face that is hidden more than this teaches nothing that can be seen
-LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.20, 0.30, 0.08
+LONDON_SHARE, FACE_FREE_SHARE, SECOND_FACE_SHARE = 0.18, 0.35, 0.08
 BLENDS = 5
+SIDE_DEG, SIDE_REPEATS, EVENING_REPEATS = 40.0, 2, 2
 
 
 class FaceScenes(IterableDataset[tuple[Tensor, ...]]):
@@ -85,7 +87,8 @@ class FaceFrames:
 
     def _index(self) -> None:
         rows = self.source.rows
-        self.with_face = [i for i, r in enumerate(rows) if r["face_box"] and r["face_visible"] >= MIN_VISIBLE]
+        seen = [i for i, r in enumerate(rows) if r["face_box"] and r["face_visible"] >= MIN_VISIBLE]
+        self.with_face = [i for i in seen for _ in range(_repeats(rows[i]))]
         self.face_free = [i for i, r in enumerate(rows) if r["face_box"] is None]
 
     def _subject(self) -> Picture:
@@ -111,6 +114,13 @@ class FaceFrames:
             return backdrop
         scene = compose(self.painter, self._subject(), backdrop, self.size)
         return spoil(self.painter, scene.faces[0], scene.rgb)
+
+
+def _repeats(row: Mapping[str, Any]) -> int:
+    """How often a render is drawn for one that shows a face from the front; the rarer and harder, the oftener."""
+    if row["scene"] == "evening":
+        return EVENING_REPEATS
+    return SIDE_REPEATS if abs(row["yaw_deg"]) > SIDE_DEG else 1
 
 
 def _with_second(painter: Painter, scene: Scene, other: Picture) -> Scene:

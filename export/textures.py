@@ -27,11 +27,22 @@ def texture(rng: Rng, size: tuple[int, int]) -> Image:
         for _ in range(int(rng.integers(1, 6))):
             _shape(rng, mask, size, 255, rng.uniform(0.08, 0.4) * size[0])
         cv2.copyTo(KINDS[int(rng.integers(kinds))](rng, size), mask, out)
+    if rng.random() < 0.25:
+        out = _bent(rng, out)
     if rng.random() < 0.4:  # muted, as rooms are
         grey = out.mean(axis=2, keepdims=True)
         out = (grey + (out - grey) * rng.uniform(0, 0.6)).astype(np.uint8)
     sigma = rng.uniform(0, 1.6)
     return np.asarray(cv2.GaussianBlur(out, (0, 0), sigma), np.uint8) if sigma > 0.4 else out
+
+
+def _bent(rng: Rng, rgb: Image) -> Image:
+    """As if printed on rubber: straight lines and round things lose their shape."""
+    height, width = rgb.shape[:2]
+    coarse = rng.normal(0, rng.uniform(4, 24), (2, int(rng.integers(3, 9)), int(rng.integers(3, 9)))).astype(np.float32)
+    dx, dy = (cv2.resize(c, (width, height), interpolation=cv2.INTER_CUBIC) for c in coarse)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    return np.asarray(cv2.remap(rgb, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
 
 
 def _colour(rng: Rng) -> list[int]:
@@ -162,4 +173,60 @@ def words(rng: Rng, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.warpAffine(out, turn, size, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-KINDS: tuple[Callable[[Rng, tuple[int, int]], Image], ...] = (cells, leaves, clouds, strokes, bricks, balls, words)
+def fur(rng: Rng, size: tuple[int, int]) -> Image:
+    """Short strokes along a field of directions, in clumps: fur, grass, knitting, straw."""
+    width, height = size
+    out = clouds(rng, size)
+    angles = cv2.resize(rng.normal(0, 1.5, (3, 4)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    shades = cv2.GaussianBlur(out, (0, 0), rng.uniform(2, 12))
+    length, contrast, thick = rng.uniform(4, 22), rng.uniform(10, 70), int(rng.integers(1, 4))
+    for _ in range(int(rng.integers(800, 2500))):
+        x, y = int(rng.uniform(0, width)), int(rng.uniform(0, height))
+        angle = float(angles[y, x]) + rng.normal(0, 0.2)
+        end = (int(x + length * math.cos(angle)), int(y + length * math.sin(angle)))
+        paint = [int(v) for v in np.clip(shades[y, x] + rng.normal(0, contrast), 0, 255)]
+        cv2.line(out, (x, y), end, paint, thick, cv2.LINE_AA)
+    return out
+
+
+def things(rng: Rng, size: tuple[int, int]) -> Image:
+    """Boxes, tins and bottles that stand on a floor before a wall, lit from one side, with shadows and labels."""
+    width, height = size
+    out = KINDS[int(rng.integers(5))](rng, size)
+    floor = int(rng.uniform(0.3, 0.8) * height)
+    out[floor:] = KINDS[int(rng.integers(5))](rng, size)[floor:]
+    side = rng.choice([-1.0, 1.0])
+    for _ in range(int(rng.integers(2, 9))):
+        wide, high = int(rng.uniform(0.06, 0.4) * width), int(rng.uniform(0.1, 0.7) * height)
+        x, foot = int(rng.uniform(-0.1, 0.95) * width), int(min(height, floor + rng.uniform(0, 0.3) * height))
+        x0, x1, y0 = max(0, x), min(width, x + wide), max(0, foot - high)
+        if x1 - x0 < 6 or foot - y0 < 6:
+            continue
+        shadow = np.array([[x0, foot], [x1, foot], [x1 + side * wide, foot + 8], [x0 + side * wide, foot + 8]])
+        cv2.fillConvexPoly(out, shadow.astype(np.int32), [int(v) for v in out[foot - 1, x0] // 3], cv2.LINE_AA)
+        across = np.linspace(-1, 1, x1 - x0, dtype=np.float32)
+        round_ = np.sqrt(1 - 0.9 * across**2) if rng.random() < 0.6 else np.where(across < rng.uniform(-1, 1), 1, 0.6)
+        lit = (0.35 + 0.65 * round_) * (1 - 0.4 * side * across)
+        skin = np.full((foot - y0, x1 - x0, 3), _colour(rng), np.float32)
+        if rng.random() < 0.5:
+            a, b = np.sort(rng.integers(0, foot - y0, 2))
+            skin[a:b] = KINDS[int(rng.integers(5))](rng, (x1 - x0, foot - y0))[a:b]
+        out[y0:foot, x0:x1] = np.clip(skin * lit[None, :, None], 0, 255).astype(np.uint8)
+        if rng.random() < 0.5:  # a lid, a rim
+            cv2.ellipse(
+                out, ((x0 + x1) // 2, y0), ((x1 - x0) // 2, max(2, wide // 8)), 0, 0, 360, _colour(rng), -1, cv2.LINE_AA
+            )
+    return out
+
+
+KINDS: tuple[Callable[[Rng, tuple[int, int]], Image], ...] = (
+    cells,
+    leaves,
+    clouds,
+    strokes,
+    bricks,
+    balls,
+    words,
+    fur,
+    things,
+)
