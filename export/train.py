@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -162,6 +163,7 @@ def run(args: argparse.Namespace) -> int:
 
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)  # a pool of threads that is forked into the workers would wait for itself for ever
     recipe = RECIPES[args.task](args.data, args.photographs, args.seed)
     Trainer(recipe, args.out, args.minutes).run(args.workers)
     return 0
