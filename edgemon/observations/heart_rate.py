@@ -81,10 +81,11 @@ class HeartRateObserver:
         self._told = _NONE_TOLD
         self._leapt_s: float | None = None
         self.evidence: Evidence | None = None  # of the newest window, where it had any
+        self.estimate: tuple[float, float] | None = None  # its rate in bpm and quality, even where they are not told
 
     def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation:
         """Heart rate over the last 6 to 10 s of `trace` (times rising; may be longer), or why there is none."""
-        self.evidence = None
+        self.evidence = self.estimate = None
         samples = _newest(trace, now_s)
         window = _window(samples) if samples else Reason.NO_FACE
         if isinstance(window, Reason):
@@ -110,6 +111,7 @@ class HeartRateObserver:
         agreement = float((np.abs(rppg.GRID_BPM[shares.argmax(axis=-1)] - bpm) <= _SAME_BPM).mean())
         self.evidence = _evidence(self._belief, pulses, bpm, window, agreement)
         quality = self.evidence.quality
+        self.estimate = (bpm, quality)
         if quality < self._min_quality or self._leaps(bpm, now_s):
             return self._abstain(Reason.MOTION if restless > _JERKY else Reason.LOW_SNR, now_s, quality)
         value = HeartRate(bpm, window.seconds, "rPPG-" + "+".join(_METHODS))
