@@ -1,20 +1,22 @@
-"""`synthesize`: image sets and clips of the synthetic newborn, with their exact truth."""
+"""`synthesize`: image sets, clips and pulse traces of the synthetic newborn, with their exact truth."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from export.heart_rate.render import recipe_of, render
 from export.infant.clip import write_clip
 from export.infant.sample import render_sample
 
@@ -23,7 +25,7 @@ IDENTITIES = 4000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `synthesize images` and `synthesize clip`."""
+    """The arguments of `synthesize images`, `synthesize clip` and `synthesize pulses`."""
     kinds = parser.add_subparsers(dest="kind", required=True)
     images = kinds.add_parser("images", help="random pictures: NNNNNN.jpg, NNNNNN.labels.png and truth.jsonl")
     images.add_argument("--out", type=Path, required=True)
@@ -41,11 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clip.add_argument("--size", default="640x480", help="WIDTHxHEIGHT in px")
     clip.add_argument("--identity", type=int, default=None)
     clip.add_argument("--megabytes", type=float, default=7.0, help="size to aim at")
+    pulses = kinds.add_parser("pulses", help="what a device reads of random clips: NNN.npz and truth.jsonl")
+    pulses.add_argument("--out", type=Path, required=True)
+    pulses.add_argument("--count", type=int, required=True)
+    pulses.add_argument("--seconds", type=float, default=30.0)
+    pulses.add_argument("--seed", type=int, default=0)
+    pulses.add_argument("--split", choices=SPLITS, default="test")
+    pulses.add_argument("--workers", type=int, default=1)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0 on success."""
-    return {"images": run_images, "clip": run_clip}[args.kind](args)
+    return {"images": run_images, "clip": run_clip, "pulses": run_pulses}[args.kind](args)
 
 
 def identity_of(split: str, rng: np.random.Generator) -> int:
@@ -57,36 +66,63 @@ def identity_of(split: str, rng: np.random.Generator) -> int:
 def run_images(args: argparse.Namespace) -> int:
     """Renders what is still missing of a set; picture N depends on seed, split, view, size and N alone."""
     args.out.mkdir(parents=True, exist_ok=True)
-    truth = args.out / "truth.jsonl"
-    done = {json.loads(line)["name"] for line in truth.read_text().splitlines()} if truth.is_file() else set()
+    done = _done(args.out)
     jobs = [
         (args.out, number, args.seed, args.split, args.view, args.size)
         for number in range(args.count)
         if f"{number:06d}" not in done
     ]
-    with (
-        truth.open("a", encoding="utf-8") as file,
-        tqdm(total=args.count, initial=args.count - len(jobs), unit="img") as bar,
-    ):
-        for line in _spread(jobs, args.workers):
-            file.write(line + "\n")
-            file.flush()
-            bar.update()
+    _write_truths(args.out, render_one, jobs, args, unit="img")
+    return 0
+
+
+def run_pulses(args: argparse.Namespace) -> int:
+    """Renders what is still missing of a set; clip N depends on seed, split, seconds and N alone."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    done = _done(args.out)
+    jobs = [
+        (args.out, number, args.seed, args.split, args.seconds)
+        for number in range(args.count)
+        if f"{number:03d}" not in done
+    ]
+    _write_truths(args.out, render_pulses, jobs, args, unit="clip")
     return 0
 
 
 Job = tuple[Path, int, int, str, str, int]
+PulseJob = tuple[Path, int, int, str, float]
+AnyJob = TypeVar("AnyJob")
 
 
-def _spread(jobs: list[Job], workers: int) -> Iterator[str]:
+def _done(out: Path) -> set[str]:
+    """Names that the set's truth already tells."""
+    truth = out / "truth.jsonl"
+    return {json.loads(line)["name"] for line in truth.read_text().splitlines()} if truth.is_file() else set()
+
+
+def _write_truths(
+    out: Path, draw: Callable[[AnyJob], str], jobs: list[AnyJob], args: argparse.Namespace, *, unit: str
+) -> None:
+    """Draws every job and adds the line that it tells to truth.jsonl."""
+    with (
+        (out / "truth.jsonl").open("a", encoding="utf-8") as file,
+        tqdm(total=args.count, initial=args.count - len(jobs), unit=unit) as bar,
+    ):
+        for line in _spread(draw, jobs, args.workers):
+            file.write(line + "\n")
+            file.flush()
+            bar.update()
+
+
+def _spread(draw: Callable[[AnyJob], str], jobs: list[AnyJob], workers: int) -> Iterator[str]:
     if workers <= 1:
-        yield from map(render_one, jobs)
+        yield from map(draw, jobs)
         return
     os.environ.setdefault("LP_NUM_THREADS", "1")
     with ProcessPoolExecutor(workers) as pool:
         queue = iter(jobs)
         while batch := list(islice(queue, 64 * workers)):
-            yield from pool.map(render_one, batch, chunksize=8)
+            yield from pool.map(draw, batch, chunksize=max(1, min(8, len(batch) // workers)))
 
 
 def render_one(job: Job) -> str:
@@ -100,6 +136,18 @@ def render_one(job: Job) -> str:
     cv2.imwrite(str(out / f"{name}.jpg"), cv2.cvtColor(sample.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
     cv2.imwrite(str(out / f"{name}.labels.png"), sample.labels)
     return json.dumps({"name": name} | asdict(sample.truth))
+
+
+def render_pulses(job: PulseJob) -> str:
+    """Renders one clip and writes what a device reads of it; its truth as a JSON line."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    cv2.setNumThreads(1)
+    out, number, seed, split, seconds = job
+    rng = np.random.default_rng([seed, SPLITS.index(split), number])
+    name = f"{number:03d}"
+    seen = render(recipe_of(rng, number, identity_of(split, rng), seconds))
+    seen.write(out / f"{name}.npz")
+    return json.dumps({"name": name} | seen.truth)
 
 
 def run_clip(args: argparse.Namespace) -> int:
