@@ -17,6 +17,7 @@ COMMANDS = {
     "parity": ("export.parity", "check that the graphs agree with the network they were made from"),
     "nfd-train": ("export.nfd_training", "train the seed's network by the seed's schedule"),
     "nfd-parity": ("export.nfd_parity", "check the graphs of the seed's network against it, for both backbones"),
+    "nbhr-train": ("export.nbhr_training", "train NBHRnet by its three stages"),
     "ablate": ("export.ablation", "train the seed's network with and without its modules and compare"),
     "release": ("export.release", "export, calibrate, quantize, measure and write what a device loads"),
 }
