@@ -15,6 +15,9 @@ from export.babyehanet import TARGETS, BabyEHANet
 from export.expression_data import ExpressionCrops
 from export.face_data import FaceScenes
 from export.losses import face_loss
+from export.pulse_losses import pulse_losses
+from export.pulse_net import PulseNet
+from export.pulse_stream import PulseWindows
 from export.retinaface import RetinaFace
 from export.train import Losses, Phase, Recipe
 
@@ -64,4 +67,17 @@ def _expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str,
     return dict(zip(TARGETS, mean * torch.tensor([2.0, 2.0, 1.0, 0.5, 0.5]), strict=True))
 
 
-RECIPES: Mapping[str, Callable[[Path | None, Path | None, int], Recipe]] = {"face": face, "expression": expression}
+def pulse(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
+    """Windows of 6 s without end, cut to 2-6 s; photographs hold no pulse and teach nothing."""
+    if data is None:
+        raise ValueError("--data: missing; pulse learns from a folder of renders (python -m export synthesize)")
+    if photographs is not None:
+        raise ValueError("--photographs: pulse learns from renders alone")
+    return Recipe(PulseNet(), (Phase(PulseWindows(data, seed), 16, 1.0, pulse_losses),))
+
+
+RECIPES: Mapping[str, Callable[[Path | None, Path | None, int], Recipe]] = {
+    "face": face,
+    "expression": expression,
+    "pulse": pulse,
+}

@@ -147,7 +147,7 @@ class Trainer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `train`."""
-    parser.add_argument("task", choices=("face", "expression"))
+    parser.add_argument("task", choices=("face", "expression", "pulse"))
     parser.add_argument("--data", type=Path, help="a folder of renders; without it face draws them on the way")
     parser.add_argument("--photographs", type=Path, help="photographs with landmarks: faces_london or any known layout")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint and weights go here")
