@@ -15,10 +15,11 @@ from export.evaluate_expression import ExpressionReport, read_adults, read_cover
 from export.evaluate_face import FaceReport, false_scores, find
 from export.face_cases import FREE_KINDS, GROUPS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import Finder, judge
+from export.heart_rate.evaluate import HeartRateReport, default_folders, evaluate_heart_rate
 
 FACE_FREE_FRAMES = 900
 TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
-Report = FaceReport | ExpressionReport
+Report = FaceReport | ExpressionReport | HeartRateReport
 
 
 def evaluate_face(
@@ -51,16 +52,32 @@ def evaluate_expression(
 def _face(args: argparse.Namespace) -> Report:
     detector = FaceDetector(Model.open(args.models, args.model or "face"))
     shipped = detector.manifest.threshold("score")
-    return evaluate_face(detector, shipped, args.data, args.photographs, args.limit)
+    return evaluate_face(detector, shipped, _renders(args), args.photographs, args.limit)
 
 
 def _expression(args: argparse.Namespace) -> Report:
     model = ExpressionModel(Model.open(args.models, args.model or "expression"))
     detector = FaceDetector(Model.open(args.models, "face"))
-    return evaluate_expression(model, detector, args.data, args.photographs)
+    return evaluate_expression(model, detector, _renders(args), args.photographs)
 
 
-REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {"face": _face, "expression": _expression}
+def _heart_rate(args: argparse.Namespace) -> Report:
+    return evaluate_heart_rate(args.data or default_folders(), args.models)
+
+
+def _renders(args: argparse.Namespace) -> Path:
+    if len(args.data) != 1:
+        raise ValueError(f"evaluate {args.task}: --data needs one folder of renders")
+    folder: Path = args.data[0]
+    return folder
+
+
+REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
+    "face": _face,
+    "expression": _expression,
+    "heart-rate": _heart_rate,
+}
+PICTURES = ("face", "heart-rate")
 
 
 def as_json(report: Report) -> str:
@@ -74,11 +91,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=tuple(REPORTS))
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
     parser.add_argument("--model", help="the model's name there, such as face-int8; the task's by default")
-    parser.add_argument("--data", type=Path, required=True, help="renders of infants that training did not see")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="renders of infants that training did not see; of heart rates any folders of recordings, by default all",
+    )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--plot", type=Path, help="draw precision over recall and recall over roll there (face)")
+    parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate)")
+
+
+def _draw(report: Report, path: Path) -> None:
+    """Matplotlib is slow to import, so only here."""
+    if isinstance(report, FaceReport):
+        from export.plot_face import plot  # noqa: PLC0415
+
+        plot(report, path)
+    elif isinstance(report, HeartRateReport):
+        from export.heart_rate.plots import plot as plot_heart_rate  # noqa: PLC0415
+
+        plot_heart_rate(report, path)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,13 +122,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: a picture is asked for a task that has none.
     """
-    if args.plot is not None and args.task != "face":
-        raise ValueError(f"--plot: there is no picture of {args.task}; only of face")
+    if args.plot is not None and args.task not in PICTURES:
+        raise ValueError(f"--plot: there is no picture of {args.task}; only of {' and '.join(PICTURES)}")
     report = REPORTS[args.task](args)
-    if args.plot is not None and isinstance(report, FaceReport):
-        from export.plot_face import plot  # noqa: PLC0415  (matplotlib is slow to import)
-
-        plot(report, args.plot)
+    if args.plot is not None:
+        _draw(report, args.plot)
     for line in report.lines():
         print(line)
     if args.json is not None:

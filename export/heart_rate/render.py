@@ -222,9 +222,9 @@ def _swayed(colour: Floats, truth: Truth, seed: int, at_s: float) -> tuple[Float
     height, width = colour.shape[:2]
     to = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn), 1.0)
     to[:, 2] += 2.5 * x, 2.5 * y
-    moved: Floats = cv2.warpAffine(colour, to, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    moved = cv2.warpAffine(colour, to, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     marks = tuple((float(u), float(v)) for u, v in np.array(truth.landmarks) @ to[:, :2].T + to[:, 2])
-    return moved * np.float32(1 + 0.01 * gleam), replace(truth, landmarks=marks)
+    return (moved * (1 + 0.01 * gleam)).astype(np.float32), replace(truth, landmarks=marks)
 
 
 def _found(rng: np.random.Generator, truth: Truth) -> list[Detection]:
