@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pulses import SKIN, colours, times
 
 from edgemon import rppg
+from edgemon.rppg import methods
 
 FS_HZ = 30.0
 GRID_S = np.arange(300) / FS_HZ
@@ -19,9 +20,16 @@ def noisy_skin(seed: int, count: int = 300) -> rppg.Array:
     return SKIN + np.cumsum(rng.normal(0, 0.2, (count, 3)), axis=0)
 
 
+def spectrum(pulse: rppg.Array, fs_hz: float = FS_HZ) -> rppg.Array:
+    """Shares of power at GRID_BPM of the whole of (..., N), by definition."""
+    count = pulse.shape[-1]
+    waves = np.exp(-2j * np.pi / 60 * np.arange(count)[:, None] / fs_hz * rppg.GRID_BPM)
+    centred = pulse - pulse.mean(axis=-1, keepdims=True)
+    return rppg.shares_of(np.abs((centred * np.hanning(count)) @ waves) ** 2)
+
+
 def reading(pulse: rppg.Array, fs_hz: float = FS_HZ) -> float:
-    clean = rppg.equalise(rppg.bandpass(pulse, fs_hz), fs_hz)
-    return rppg.peak_bpm(rppg.with_harmonics(rppg.spectrum(clean, fs_hz)))
+    return rppg.peak_bpm(rppg.with_harmonics(spectrum(pulse, fs_hz)))
 
 
 def pos_by_the_book(rgb: rppg.Array, fs_hz: float) -> rppg.Array:
@@ -48,7 +56,7 @@ def test_a_known_pulse_comes_out_of_irregular_times(method: str, bpm: float) -> 
 @pytest.mark.parametrize("seed", range(3))
 def test_pos_in_closed_form_is_pos_by_the_book(seed: int) -> None:
     rgb = noisy_skin(seed)
-    np.testing.assert_allclose(rppg.pos(rgb, FS_HZ), pos_by_the_book(rgb, FS_HZ), atol=1e-10)
+    np.testing.assert_allclose(methods.pos(rgb, FS_HZ), pos_by_the_book(rgb, FS_HZ), atol=1e-10)
 
 
 @given(gain=st.floats(0.05, 20), seed=st.integers(0, 1000), method=st.sampled_from(list(rppg.METHODS)))
@@ -64,7 +72,7 @@ def test_no_method_sees_the_gain_of_the_camera(gain: float, seed: int, method: s
 @settings(max_examples=40, deadline=None)
 def test_pos_does_not_see_the_white_balance(gains: tuple[float, float, float], seed: int) -> None:
     rgb = noisy_skin(seed)
-    np.testing.assert_allclose(rppg.pos(rgb * np.array(gains), FS_HZ), rppg.pos(rgb, FS_HZ), rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(methods.pos(rgb * np.array(gains), FS_HZ), methods.pos(rgb, FS_HZ), rtol=1e-4, atol=1e-8)
 
 
 @given(seed=st.integers(0, 1000), depth=st.floats(0.0, 0.05))
@@ -72,7 +80,7 @@ def test_pos_does_not_see_the_white_balance(gains: tuple[float, float, float], s
 def test_light_that_moves_all_colours_alike_leaves_pos_g_r_and_chrom_at_rest(seed: int, depth: float) -> None:
     light = 1 + depth * np.sin(2 * np.pi * 2.3 * GRID_S + seed)
     rgb = SKIN * light[:, None]
-    for method in (rppg.pos, rppg.green_red, rppg.chrom):
+    for method in (methods.pos, methods.green_red, methods.chrom):
         assert np.abs(method(rgb, FS_HZ)).max() < 1e-6
 
 
@@ -87,19 +95,19 @@ def test_regions_do_not_touch_one_another(seed: int) -> None:
 @given(seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_a_spectrum_sums_to_one(seed: int) -> None:
-    shares = rppg.spectrum(np.random.default_rng(seed).normal(size=(2, 200)), FS_HZ)
+    shares = spectrum(np.random.default_rng(seed).normal(size=(2, 200)), FS_HZ)
     np.testing.assert_allclose(shares.sum(axis=-1), 1.0)
 
 
 def test_silence_favours_no_rate() -> None:
-    shares = rppg.spectrum(np.zeros(300), FS_HZ)
+    shares = spectrum(np.zeros(300), FS_HZ)
     assert np.ptp(shares) == 0
 
 
 @given(bpm=st.floats(75, 237))
 @settings(max_examples=40, deadline=None)
 def test_peaks_are_found_between_the_bins(bpm: float) -> None:
-    shares = rppg.spectrum(np.sin(2 * np.pi * bpm / 60 * GRID_S), FS_HZ)
+    shares = spectrum(np.sin(2 * np.pi * bpm / 60 * GRID_S), FS_HZ)
     assert rppg.peak_bpm(shares) == pytest.approx(bpm, abs=0.3)
 
 
@@ -114,25 +122,11 @@ def test_212_is_not_read_as_106(below: float) -> None:
     assert reading(beat) == pytest.approx(212, abs=1)
 
 
-def test_the_band_keeps_a_pulse_and_drops_breath_and_flicker() -> None:
-    for bpm, kept in ((40, 0.0), (150, 1.0), (300, 0.0)):
-        wave = np.sin(2 * np.pi * bpm / 60 * GRID_S)
-        middle = rppg.bandpass(wave, FS_HZ)[60:-60]
-        assert float(np.std(middle) / np.std(wave)) == pytest.approx(kept, abs=0.05)
-
-
-def test_a_jerk_weighs_no_more_than_a_beat() -> None:
-    pulse = np.sin(2 * np.pi * 2.5 * GRID_S)
-    jerked = pulse.copy()
-    jerked[150:153] += 50.0
-    assert np.abs(rppg.equalise(jerked, FS_HZ)).max() <= 2.5
-
-
 def test_snr_falls_as_noise_rises() -> None:
     noise = np.random.default_rng(0).normal(size=300)
     pulse = np.sin(2 * np.pi * 2.5 * GRID_S)
     at = np.array(150.0)
-    ratios = [float(rppg.snr_db(rppg.spectrum(pulse + s * noise, FS_HZ), at, 10.0)) for s in (0.1, 1.0, 3.0)]
+    ratios = [float(rppg.snr_db(spectrum(pulse + s * noise, FS_HZ), at, 10.0)) for s in (0.1, 1.0, 3.0)]
     assert ratios == sorted(ratios, reverse=True)
     assert ratios[0] > 10 > ratios[1]
 
@@ -152,11 +146,97 @@ def test_resampling_ends_at_the_newest_sample_and_keeps_a_line() -> None:
 
 
 def test_belief_follows_a_rate_and_forgets_without_evidence() -> None:
-    shares = rppg.spectrum(np.sin(2 * np.pi * 2.5 * GRID_S), FS_HZ)
-    flat = np.full(len(rppg.GRID_BPM), 1 / len(rppg.GRID_BPM))
+    shares = spectrum(np.sin(2 * np.pi * 2.5 * GRID_S), FS_HZ)
+    nothing = np.zeros(len(rppg.GRID_BPM))
     belief = rppg.PRIOR
     for _ in range(10):
-        belief = rppg.follow(belief, shares, 1.0)
+        belief = rppg.follow(belief, np.log(shares * len(shares) + 0.02), 0.5, 1.0)
     assert rppg.peak_bpm(belief) == pytest.approx(150, abs=1)
     sure = belief.max()
-    assert rppg.follow(belief, flat, 30.0).max() < 0.3 * sure
+    assert rppg.follow(belief, nothing, 0.5, 30.0).max() < 0.3 * sure
+
+
+def slices_of(rgb: rppg.Array, seconds: int) -> list[rppg.Slice | None]:
+    """One a second of RGB (R, N, 3) at FS_HZ from time 0, each with the context that there is."""
+    ends = [int((2 + k) * FS_HZ) for k in range(seconds - 1)]
+    context = round((rppg.SLICE_S + rppg.CONTEXT_S) * FS_HZ)
+    return [rppg.cut(rgb[:, max(0, end - context) : end], FS_HZ, end / FS_HZ) for end in ends]
+
+
+LONG_S = np.arange(round(20 * FS_HZ)) / FS_HZ
+
+
+def three_regions(bpm: float, seed: int = 0, noise: float = 0.05) -> rppg.Array:
+    rng = np.random.default_rng(seed)
+    return colours(LONG_S, bpm)[None] + rng.normal(0, noise, (3, len(LONG_S), 3))
+
+
+@pytest.mark.parametrize("bpm", [80.0, 106.0, 150.5, 212.0, 233.0])
+def test_windows_of_slices_find_a_rate_as_one_transform_of_all_would(bpm: float) -> None:
+    windows = rppg.look(slices_of(three_regions(bpm), 20), FS_HZ)
+    assert windows is not None
+    assert windows.seconds == (6.0, 10.0, 20.0)
+    for spectrum_, seconds in zip(windows.spectra, windows.seconds, strict=True):
+        assert rppg.peak_bpm(spectrum_) == pytest.approx(bpm, abs=5 / seconds)
+        width = float((spectrum_ > spectrum_.max() / 2).sum())
+        assert width <= 60 * 2.2 / seconds  # the main lobe of a Hann window of this length
+    assert windows.snr[-1] > 3
+
+
+def test_slices_that_are_missing_leave_the_others_in_step() -> None:
+    slices = slices_of(three_regions(140), 20)
+    for lost in (4, 5, 11):
+        slices[lost] = None
+    windows = rppg.look(slices, FS_HZ)
+    assert windows is not None
+    assert rppg.peak_bpm(windows.spectra[-1]) == pytest.approx(140, abs=0.5)
+    assert rppg.look([None] * 19, FS_HZ) is None
+    assert rppg.look([*[None] * 17, *slices[:2]], FS_HZ) is None
+
+
+def test_movement_across_blood_is_taken_out_of_the_windows() -> None:
+    rgb = three_regions(150)
+    sway = 0.02 * np.sin(2 * np.pi * 1.9 * LONG_S)[:, None] * np.array([1.0, 0.5, 0.2])
+    windows = rppg.look(slices_of(rgb * (1 + sway), 20), FS_HZ)
+    assert windows is not None
+    assert rppg.peak_bpm(windows.spectra[-1]) == pytest.approx(150, abs=1)
+    assert windows.stillness[round(1.9 * 60) - 72] < windows.stillness[150 - 72]
+
+
+def test_a_region_out_of_view_counts_for_nothing() -> None:
+    rgb = three_regions(150)
+    rgb[1] = np.nan
+    windows = rppg.look(slices_of(rgb, 20), FS_HZ)
+    assert windows is not None
+    assert len(windows.shares) == 2 * 3  # methods times two regions and their mean
+    assert rppg.peak_bpm(windows.spectra[0]) == pytest.approx(150, abs=1)
+
+
+@pytest.mark.parametrize("gains", [(1.1, 1.1, 1.1), (1.06, 1.0, 0.97), (0.9, 0.9, 0.9)])
+def test_a_step_of_exposure_or_white_balance_is_seen_and_a_pulse_is_none(gains: tuple[float, float, float]) -> None:
+    rgb = three_regions(150)
+    assert not any(s is not None and s.stepped for s in slices_of(rgb, 20))
+    rgb[:, 300:] *= gains
+    stepped = [s is not None and s.stepped for s in slices_of(rgb, 20)]
+    assert sum(stepped) in (1, 2)
+    assert stepped[9]  # from 9 to 11 s, the step at 10
+
+
+def test_a_picture_without_colour_is_grey_and_read_by_its_brightness() -> None:
+    rgb = np.repeat(three_regions(150)[..., 1:2], 3, axis=-1)
+    slices = slices_of(rgb, 20)
+    assert all(s is not None and s.grey for s in slices)
+    windows = rppg.look(slices, FS_HZ)
+    assert windows is not None
+    assert rppg.peak_bpm(windows.spectra[-1]) == pytest.approx(150, abs=1)
+
+
+def test_a_rate_that_every_sign_speaks_for_has_quality_and_another_has_not() -> None:
+    slices = slices_of(three_regions(150), 20)
+    windows = rppg.look(slices, FS_HZ)
+    assert windows is not None
+    belief = rppg.PRIOR
+    for _ in range(10):
+        belief = rppg.follow(belief, np.log(windows.spectra[1] * len(belief) + 0.02), 0.5, 1.0)
+    assert rppg.quality_of(rppg.Signs.of(150.0, belief, windows)) > 0.9
+    assert rppg.quality_of(rppg.Signs.of(110.0, belief, windows)) < 0.1

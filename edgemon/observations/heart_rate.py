@@ -3,128 +3,165 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgemon import rppg
 from edgemon.records import HeartRate, Observation, Reason, SkinSample
 
-WINDOW_S: Final = 10.0
+WINDOW_S: Final = 20.0
 WARM_UP_S: Final = 6.0
-MODEL: Final = "rppg@1"
-MIN_QUALITY: Final = 0.75  # at which under 1 % of the windows of made photographs pass
+MODEL: Final = "rppg@2"
+METHOD: Final = "rPPG-POS+PBV"
+MIN_QUALITY: Final = 0.75
 
-_METHODS: Final = ("POS", "CHROM", "G-R")
 _STALE_S: Final = 1.0  # a trace that ended longer ago belongs to a face that is gone
 _DARK: Final = 12.0  # of 255: below it one step of the sensor is more than a pulse
 _SLOWEST_HZ: Final = 12.0  # three samples to a beat at 240/min
 _FASTEST_HZ: Final = 60.0
-_SPARE_S: Final = 0.2  # beyond the window, so that every full window has the same number of samples
-_WHOLE: Final = 0.9  # share of a window in which a region must have been in view
-_STEP: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
-_RESTLESS: Final = 0.4  # share of such samples above which nothing is tried
+_WHOLE: Final = 0.9  # share of a slice in which a region must have been in view
+_RESTLESS: Final = 0.4  # share of a slice with such jumps above which it is not looked at
 _JERKY: Final = 0.05  # above which a poor signal is laid to motion
-_OCTAVE_BPM: Final = 10.0
-_CLEAR: Final = 0.35  # share of the power, about twice what the highest peak of noise has
+_FAINTEST: Final = 1e-4  # of the light, RMS: recorded pulses are above 3e-4, a picture that sways below 0.8e-4
+_CLEAR_SNR: Final = 1.5  # signal-to-noise power ratio from which a window speaks alone
+_FLOOR: Final = 0.02
+_MAX_SAY: Final = 4.0
+_SAY: Final = 0.6  # weight of a second's look: windows of 10 s overlap
 _NEAR_BPM: Final = 10.0
 _FASTEST_BPM_S: Final = 2.5  # a heart rate that climbs into crying stays below
+_HOLD_S: Final = 10.0
+_RECENT: Final = 9  # slices that must not be too faint or grey: 10 s
 _NONE_TOLD: Final = (0.0, -math.inf)  # rate and time: any rate may follow
-_SAME_BPM: Final = 8.0
-_MOVED: Final = 0.1  # weight of colour across the pulse's own against the pulses left after it was taken out
-_FAINTEST: Final = 1e-4  # of the light, RMS by POS: recorded pulses are above 3e-4, a picture that sways below 0.8e-4
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A gapless piece of the trace on a uniform grid: RGB (R, N, 3) of the regions in view."""
+class SliceLine:
+    """Cuts one face's trace into slices, one a second, each once; the newest WINDOW_S of them are kept."""
 
-    rgb: rppg.Array
-    fs_hz: float
+    def __init__(self) -> None:
+        self.slices: deque[rppg.Slice | None] = deque(maxlen=round(WINDOW_S / rppg.HOP_S) - 1)
+        self.fs_hz = 0.0
+        self._ends_s = 0.0
+        self._shape: tuple[int, ...] = ()
+        self._track_id: int | None = None
+        self.why = Reason.WARMING_UP  # the newest second was left out
 
-    @property
-    def seconds(self) -> float:
-        return float(self.rgb.shape[1] - 1) / self.fs_hz
+    def feed(self, trace: Sequence[SkinSample]) -> int:
+        """Cut what is new; how many slices that makes, 0 when none is complete."""
+        newest = trace[-1]
+        if self._is_new(newest):
+            self.slices.clear()
+            self._track_id, self._shape, self.fs_hz = newest.track_id, newest.rgb.shape, 0.0
+            self._ends_s = -math.inf
+        kept = self._back_to(trace, self._ends_s - rppg.SLICE_S - rppg.CONTEXT_S)
+        t_s = np.array([s.captured_s for s in kept])
+        if self.fs_hz == 0.0:
+            if t_s[-1] - t_s[0] < rppg.SLICE_S:
+                return 0
+            self.fs_hz = _rate_hz(t_s)
+            self._ends_s = float(t_s[0]) + rppg.SLICE_S - rppg.HOP_S
+        due = int((t_s[-1] - self._ends_s) / rppg.HOP_S + 1e-6)
+        for _ in range(due):
+            self._ends_s += rppg.HOP_S
+            self.slices.append(self._cut(kept, t_s))
+        return due
 
+    def _is_new(self, newest: SkinSample) -> bool:
+        other = newest.track_id != self._track_id or newest.rgb.shape != self._shape
+        return other or newest.captured_s < self._ends_s
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What speaks for a rate, each 0..1."""
+    def _back_to(self, trace: Sequence[SkinSample], from_s: float) -> list[SkinSample]:
+        """The newest samples of this face from shortly before `from_s` on, oldest first."""
+        kept: list[SkinSample] = []
+        for sample in reversed(trace):
+            if sample.track_id != self._track_id or sample.rgb.shape != self._shape:
+                break
+            kept.append(sample)
+            if sample.captured_s < from_s:
+                break
+        return kept[::-1]
 
-    belief: float  # of the forward filter, within 6 bpm
-    agreement: float  # share of the signals, of all regions and methods, that peak within 8 bpm
-    steadiness: float  # power within 12 bpm in both halves of the window, as their geometric mean
+    def _cut(self, kept: list[SkinSample], t_s: rppg.Array) -> rppg.Slice | None:
+        start = int(np.searchsorted(t_s, self._ends_s - rppg.SLICE_S - rppg.CONTEXT_S - 1e-6))
+        stop = min(len(t_s), int(np.searchsorted(t_s, self._ends_s + 1e-6, side="right")) + 1)
+        t_s, rgb = t_s[start:stop], np.array([s.rgb for s in kept[start:stop]], np.float64)
+        whole = self._whole(t_s, rgb)
+        if isinstance(whole, Reason):
+            self.why = whole
+            return None
+        even = _even(t_s, _filled(rgb), self.fs_hz, self._ends_s)
+        even[:, ~whole] = np.nan
+        found = rppg.cut(even.transpose(1, 0, 2), self.fs_hz, self._ends_s)
+        if found.restless > _RESTLESS or found.stepped:
+            self.why = Reason.MOTION
+            return None
+        return found
 
-    @property
-    def quality(self) -> float:
-        """Chance 0..1 that the rate is right within 5 bpm.
-
-        A logistic fit over made traces and photographs (docs/heart_rate.md).
-        """
-        score = -6.24 + 7.1 * self.belief + 7.18 * self.steadiness + 1.96 * self.agreement
-        return 1.0 / (1.0 + math.exp(-score))
+    def _whole(self, t_s: rppg.Array, rgb: rppg.Array) -> Reason | NDArray[np.bool_]:
+        """The regions (R,) that are in view through the slice, or why it cannot be cut."""
+        inside = t_s >= self._ends_s - rppg.SLICE_S
+        if inside.sum() < _SLOWEST_HZ * rppg.SLICE_S or np.diff(t_s[inside]).max() > rppg.MAX_GAP_S:
+            return Reason.GAP
+        whole = np.isfinite(rgb[inside, :, 1]).mean(axis=0) >= _WHOLE
+        if not whole.any():
+            return Reason.OCCLUDED
+        return Reason.DARK if np.nanmean(rgb[:, whole]) < _DARK else whole
 
 
 class HeartRateObserver:
-    """Reads one bed's heart rate; keeps a belief about the rate from estimate to estimate."""
+    """Reads one bed's heart rate; keeps slices of the trace and a belief about the rate from second to second."""
 
     name = "heart_rate"
 
     def __init__(self, bed: str, min_quality: float = MIN_QUALITY) -> None:
         self._bed = bed
         self._min_quality = min_quality
+        self._line = SliceLine()
         self._belief = rppg.PRIOR
-        self._track_id: int | None = None
-        self._last_s: float | None = None
         self._told = _NONE_TOLD
         self._leapt_s: float | None = None
-        self.evidence: Evidence | None = None  # of the newest window, where it had any
+        self._unheard_s = 0.0  # since the belief was last moved on
+        self.signs: rppg.Signs | None = None  # of the newest estimate
         self.estimate: tuple[float, float] | None = None  # its rate in bpm and quality, even where they are not told
 
     def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation:
-        """Heart rate over the last 6 to 10 s of `trace` (times rising; may be longer), or why there is none."""
-        self.evidence = self.estimate = None
-        samples = _newest(trace, now_s)
-        window = _window(samples) if samples else Reason.NO_FACE
-        if isinstance(window, Reason):
-            return self._abstain(window, now_s)
-        if (restless := _restless(window)) > _RESTLESS:
-            return self._abstain(Reason.MOTION, now_s)
-        pulses = _pulses(window)
-        if float(pulses[0].std(axis=-1).min()) < _FAINTEST:
-            return self._abstain(Reason.LOW_SNR, now_s)
-        moved = rppg.across_blood(window.rgb, window.fs_hz)
-        pulses = rppg.without(pulses.reshape(-1, pulses.shape[-1]), moved)
-        stillness = _stillness(pulses, moved, window.fs_hz)
-        pulses = rppg.equalise(pulses, window.fs_hz)
-        shares = rppg.spectrum(pulses, window.fs_hz)
-        together = rppg.combine(shares, window.seconds)
-        together *= stillness
-        together /= together.sum()
-        self._follow(together, samples[-1])
-        bpm = rppg.believed_bpm(self._belief, together, window.seconds)
-        if _may_be_half(bpm, shares[: len(shares) // len(_METHODS)]):
-            self._belief = rppg.PRIOR
-            return self._abstain(Reason.LOW_SNR, now_s)
-        agreement = float((np.abs(rppg.GRID_BPM[shares.argmax(axis=-1)] - bpm) <= _SAME_BPM).mean())
-        self.evidence = _evidence(self._belief, pulses, bpm, window, agreement)
-        quality = self.evidence.quality
+        """Heart rate over the last 6 to 20 s of `trace` (times rising; may be longer), or why there is none."""
+        if not trace or now_s - trace[-1].captured_s > _STALE_S:
+            self.signs = self.estimate = None
+            return self._abstain(Reason.NO_FACE, now_s)
+        line, had = self._line, len(self._line.slices)
+        self._unheard_s += line.feed(trace) * rppg.HOP_S
+        if len(line.slices) < had:
+            self._belief, self._told, self._leapt_s = rppg.PRIOR, _NONE_TOLD, None
+        self.signs = self.estimate = None
+        if len(line.slices) < round(WARM_UP_S / rppg.HOP_S) - 1:
+            return self._abstain(Reason.WARMING_UP, now_s)
+        kept = [s for s in list(line.slices)[-_RECENT:] if s is not None]
+        if line.slices[-1] is None:
+            return self._abstain(line.why, now_s)
+        faint = any(s.grey for s in kept) or min(s.amplitude for s in kept) < _FAINTEST
+        windows = None if faint else rppg.look(list(line.slices), line.fs_hz)
+        if windows is None:
+            return self._abstain(Reason.LOW_SNR if faint else line.why, now_s)
+        return self._read(windows, kept, now_s)
+
+    def _read(self, windows: rppg.Windows, kept: list[rppg.Slice], now_s: float) -> Observation:
+        said, window_s = _say(windows)
+        self._belief, self._unheard_s = rppg.follow(self._belief, said, _SAY, self._unheard_s), 0.0
+        clear = min(_MAX_SAY, max(0.0, windows.snr[0] - 1.0))
+        bpm = rppg.peak_bpm(self._belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
+        self.signs = rppg.Signs.of(bpm, self._belief, windows)
+        quality = rppg.quality_of(self.signs)
         self.estimate = (bpm, quality)
         if quality < self._min_quality or self._leaps(bpm, now_s):
-            return self._abstain(Reason.MOTION if restless > _JERKY else Reason.LOW_SNR, now_s, quality)
-        value = HeartRate(bpm, window.seconds, "rPPG-" + "+".join(_METHODS))
+            restless = float(np.mean([s.restless for s in kept])) > _JERKY
+            why = Reason.MOTION if restless else Reason.LOW_SNR
+            return self._abstain(why, now_s, quality)
+        value = HeartRate(bpm, window_s, METHOD)
         return Observation(self._bed, self.name, now_s, value, None, quality, MODEL)
-
-    def _follow(self, shares: rppg.Array, newest: SkinSample) -> None:
-        if newest.track_id != self._track_id or self._last_s is None or newest.captured_s < self._last_s:
-            self._belief, elapsed_s = rppg.PRIOR, 1.0
-            self._told, self._leapt_s = _NONE_TOLD, None
-        else:
-            elapsed_s = newest.captured_s - self._last_s
-        self._belief = rppg.follow(self._belief, shares, elapsed_s)
-        self._track_id, self._last_s = newest.track_id, newest.captured_s
 
     def _leaps(self, bpm: float, now_s: float) -> bool:
         """Whether the rate is further from the last one told than a heart gets, and has not yet held for a window."""
@@ -133,7 +170,7 @@ class HeartRateObserver:
             self._told, self._leapt_s = (bpm, now_s), None
         elif self._leapt_s is None:
             self._leapt_s = now_s
-        elif now_s - self._leapt_s >= WINDOW_S:
+        elif now_s - self._leapt_s >= _HOLD_S:
             self._told, self._leapt_s = (bpm, now_s), None
         return self._leapt_s is not None
 
@@ -141,35 +178,31 @@ class HeartRateObserver:
         return Observation(self._bed, self.name, captured_s, None, reason, quality, MODEL)
 
 
-def _newest(trace: Sequence[SkinSample], now_s: float) -> list[SkinSample]:
-    """The last WINDOW_S of one face's samples, oldest first; empty when the face is gone."""
-    kept: list[SkinSample] = []
-    for sample in reversed(trace):
-        newest = kept[0] if kept else sample
-        if sample.track_id != newest.track_id or newest.captured_s - sample.captured_s > WINDOW_S + _SPARE_S:
-            break
-        kept.append(sample)
-    return kept[::-1] if kept and now_s - kept[0].captured_s <= _STALE_S else []
+def _say(windows: rppg.Windows) -> tuple[rppg.Array, float]:
+    """Log-likelihoods (B,) of the rates, and the length of window that they come from on average.
+
+    The shortest window that is clear speaks; what it leaves unsaid the next longer one says.
+    """
+    left, said, length_s = 1.0, np.zeros(len(rppg.GRID_BPM)), 0.0
+    for spectrum, snr, seconds in zip(windows.spectra, windows.snr, windows.seconds, strict=True):
+        share = left if seconds == windows.seconds[-1] else left * min(1.0, snr / _CLEAR_SNR)
+        still = spectrum * windows.stillness
+        said += share * np.log(still / still.sum() * len(said) + _FLOOR)
+        left, length_s = left - share, length_s + share * seconds
+    return said, length_s
 
 
-def _window(samples: list[SkinSample]) -> _Window | Reason:
-    t_s = np.array([s.captured_s for s in samples])
-    first = rppg.unbroken_from(t_s)
-    t_s, rgb = t_s[first:], np.array([s.rgb for s in samples[first:]], np.float64)
-    if t_s[-1] - t_s[0] < WARM_UP_S:
-        return Reason.GAP if first else Reason.WARMING_UP
-    rate_hz = 1.0 / float(np.median(np.diff(t_s)))
-    if rate_hz < _SLOWEST_HZ:
-        return Reason.GAP
-    whole = np.isfinite(rgb[..., 1]).mean(axis=0) >= _WHOLE
-    if not whole.any():
-        return Reason.OCCLUDED
-    rgb = _filled(rgb[:, whole])
-    if rgb.mean() < _DARK:
-        return Reason.DARK
-    fs_hz = min(_FASTEST_HZ, float(round(rate_hz)))
-    even = rppg.resample(t_s, rgb.reshape(len(t_s), -1), fs_hz)[-round(WINDOW_S * fs_hz) :]
-    return _Window(even.reshape(len(even), -1, 3).transpose(1, 0, 2), fs_hz)
+def _rate_hz(t_s: rppg.Array) -> float:
+    """Frames a second, whole; a camera's own rate is kept up to 60."""
+    return min(_FASTEST_HZ, max(1.0, float(round(1 / float(np.median(np.diff(t_s)))))))
+
+
+def _even(t_s: rppg.Array, rgb: rppg.Array, fs_hz: float, end_s: float) -> rppg.Array:
+    """(N, R, 3) at irregular times on a grid that ends at `end_s` and reaches back as far as there are samples."""
+    count = int((end_s - t_s[0]) * fs_hz + 1e-6) + 1
+    count = max(round(rppg.SLICE_S * fs_hz), min(count, round((rppg.SLICE_S + rppg.CONTEXT_S) * fs_hz)))
+    grid = end_s - np.arange(count - 1, -1, -1) / fs_hz
+    return rppg.at_times(grid, t_s, rgb.reshape(len(t_s), -1)).reshape(count, -1, 3)
 
 
 def _filled(rgb: rppg.Array) -> rppg.Array:
@@ -181,40 +214,3 @@ def _filled(rgb: rppg.Array) -> rppg.Array:
     last = np.maximum.accumulate(index, axis=0)
     last = np.where(np.take_along_axis(seen, last, axis=0), last, seen.argmax(axis=0))
     return np.asarray(np.take_along_axis(rgb, last[..., None], axis=0))
-
-
-def _restless(window: _Window) -> float:
-    """Share of the window in which brightness changes within 0.2 s far more than a pulse can."""
-    luma = np.log(np.maximum(window.rgb.mean(axis=(0, 2)), 1.0))
-    apart = max(1, round(0.2 * window.fs_hz))
-    return float((np.abs(luma[apart:] - luma[:-apart]) > _STEP).mean())
-
-
-def _pulses(window: _Window) -> rppg.Array:
-    """Pulse signals (methods, regions, N) of every method on every region and on their mean."""
-    rgb = window.rgb
-    if len(rgb) > 1:
-        rgb = np.concatenate([rgb, rgb.mean(axis=0, keepdims=True)])
-    return rppg.bandpass(np.stack([rppg.METHODS[name](rgb, window.fs_hz) for name in _METHODS]), window.fs_hz)
-
-
-def _evidence(belief: rppg.Array, pulses: rppg.Array, bpm: float, window: _Window, agreement: float) -> Evidence:
-    off_bpm = np.abs(rppg.GRID_BPM - bpm)
-    half = pulses.shape[1] // 2
-    halves = [rppg.spectrum(part, window.fs_hz) for part in (pulses[:, :half], pulses[:, -half:])]
-    first, last = (float(rppg.combine(part, window.seconds / 2)[off_bpm <= 12.0].sum()) for part in halves)
-    return Evidence(min(1.0, float(belief[off_bpm <= 6.0].sum())), agreement, math.sqrt(first * last))
-
-
-def _stillness(pulses: rppg.Array, moved: rppg.Array, fs_hz: float) -> rppg.Array:
-    """At each rate (B,), the pulses' share of all power, 0..1."""
-    blood, other = (rppg.power(x, fs_hz).mean(axis=0) for x in (pulses, moved))
-    return np.asarray(blood / (blood + _MOVED * other))
-
-
-def _may_be_half(bpm: float, shares: rppg.Array) -> bool:
-    """Whether any signal (K, B) has a clear peak at twice the rate: no harmonic of a pulse outdoes its fundamental."""
-    peaks = rppg.GRID_BPM[shares.argmax(axis=-1)]
-    near = np.abs(rppg.GRID_BPM - peaks[:, None]) <= _OCTAVE_BPM
-    clear = np.where(near, shares, 0.0).sum(axis=-1) >= _CLEAR
-    return bool((clear & (np.abs(peaks - 2 * bpm) <= _OCTAVE_BPM)).any())

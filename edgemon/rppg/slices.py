@@ -1,0 +1,209 @@
+"""Two seconds of skin colour as Fourier sums, and windows of 6 to 20 s as weighted sums of such slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgemon.rppg.methods import METHODS, across_blood
+from edgemon.rppg.sampling import Array
+from edgemon.rppg.spectra import GRID_BPM, combine, shares_of, snr_db
+
+Sums = NDArray[np.float32]
+
+SLICE_S: Final = 2.0
+HOP_S: Final = 1.0  # Hann slices at half their length sum to one
+CONTEXT_S: Final = 1.6  # before a slice, so that a method's windows are full in it
+LENGTHS: Final = (5, 9, 19)  # slices in a window: 6, 10 and 20 s
+LEAST: Final = 0.6  # share of a window's slices that must be there
+
+COLOUR: Final = ("POS", "PBV")
+GREY: Final = ("GREEN",)  # all that one channel leaves
+_GREY_BELOW: Final = 3e-4  # spread of the channels' change
+
+_RIDGE: Final = 3e-3
+_FLOOR: Final = 1e-2
+_ACROSS: Final = 0.1  # weight of colour across blood against the pulses
+_STEP_S: Final = 0.2
+_RESTLESS: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
+_LASTING: Final = 0.015  # change of the level through a step of the exposure or the white balance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """Fourier sums of SLICE_S at GRID_BPM, cosines then sines, phases by time 0.
+
+    `pulses` (K, 2 B) are of methods times regions and their mean, `moved` (J, 2 B) of colour across blood; regions out
+    of view are zero. `common` (K + J, J) are the inner products of all with `moved`. `amplitude` is the least RMS of
+    the first method's pulse over the regions in view, a share of the light; `restless` the share of the slice in which
+    brightness changes far more than a pulse can; `stepped` tells a change of exposure, `grey` a picture without colour.
+    """
+
+    pulses: Sums
+    moved: Sums
+    common: Sums
+    amplitude: float
+    restless: float
+    stepped: bool
+    grey: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """What the newest slices say: a spectrum (B,) for each of LENGTHS that is full enough, and who says so.
+
+    `shares` are the signals' spectra (K, B) in the 10 s window (6 s before there are 10), `halves` those of its older
+    and newer half together, `stillness` (B,) the pulses' share 0..1 of all power at each rate, `snr` the highest
+    signal-to-noise power ratio of a signal by window.
+    """
+
+    spectra: tuple[Array, ...]
+    snr: tuple[float, ...]
+    seconds: tuple[float, ...]
+    shares: Array
+    halves: tuple[Array, Array]
+    stillness: Array
+
+
+def cut(rgb: Array, fs_hz: float, end_s: float) -> Slice:
+    """The slice at the end of RGB (R, N, 3) on a grid of `fs_hz` that ends at `end_s`; NaN where a region is absent.
+
+    N is SLICE_S and up to CONTEXT_S more.
+    """
+    count = round(SLICE_S * fs_hz)
+    seen = np.isfinite(rgb[..., 1]).all(axis=1)
+    regions = rgb[seen]
+    grey = _grey(regions)
+    every = np.concatenate([regions, regions.mean(axis=0, keepdims=True)]) if len(regions) > 1 else regions
+    methods = GREY if grey else COLOUR
+    found = [METHODS[name](every, fs_hz)[:, -count:] for name in methods]
+    sums = _fourier(np.concatenate([*found, across_blood(regions, fs_hz)[:, -count:]]), fs_hz, end_s)
+    slots = np.append(np.flatnonzero(seen), len(rgb)) if len(regions) > 1 else np.flatnonzero(seen)
+    blood = np.zeros((len(COLOUR), len(rgb) + 1, sums.shape[-1]), np.float32)
+    blood[: len(methods), slots] = sums[: len(methods) * len(every)].reshape(len(methods), len(every), -1)
+    across = np.zeros((2, len(rgb), sums.shape[-1]), np.float32)
+    across[:, seen] = sums[len(methods) * len(every) :].reshape(2, len(regions), -1)
+    pulses, moved = blood.reshape(-1, sums.shape[-1]), across.reshape(-1, sums.shape[-1])
+    level = np.log(np.maximum(regions[:, -count:].mean(axis=0), 1.0))
+    return Slice(
+        pulses,
+        moved,
+        np.concatenate([pulses, moved]) @ moved.T,
+        float(np.sqrt(_energy(sums[: len(every)]).min() / _unit_energy(fs_hz))),
+        _restless(level, fs_hz),
+        _stepped(level, fs_hz),
+        grey,
+    )
+
+
+def look(slices: Sequence[Slice | None], fs_hz: float) -> Windows | None:
+    """The windows that end with the newest of `slices`, one a hop, oldest first, None where there was none to cut.
+
+    What follows the colour across that of blood (movement, shade, gloss, of all regions) is taken out by least squares;
+    each slice then counts by its own power, so that a jerk weighs no more than a beat. None when
+    the shortest is not full enough.
+    """
+    kept = [s for s in slices if s is not None]
+    back = np.array([len(slices) - i for i, s in enumerate(slices) if s is not None])  # 1 for the newest
+    full = [n for n in LENGTHS if n <= len(slices) and (back <= n).sum() >= LEAST * n]
+    if LENGTHS[0] not in full:
+        return None
+    moved = np.stack([s.moved for s in kept])
+    clean = np.stack([s.pulses for s in kept]) - _follows(kept, fs_hz) @ moved
+    energy = _energy(clean)
+    stillness = _stillness(clean, moved)
+    clean /= np.sqrt(energy + _FLOOR * energy.mean(axis=0) + 1e-30)[..., None].astype(np.float32)
+    main = min(LENGTHS[1], full[-1])
+    half = (main + 1) // 2
+    spans = [(0, n) for n in full] + [(0, main), (0, half), (main - half, half)]
+    tapers = np.stack([_taper(back, newest, count) for newest, count in spans]).astype(np.float32)
+    power = _power((tapers @ clean.reshape(len(kept), -1)).reshape(len(spans), *clean.shape[1:]))
+    shares = shares_of(power[:, energy.sum(axis=0) > 0].astype(np.float64))
+    if not shares.size:
+        return None
+    seconds = [(count + 1) * HOP_S for _, count in spans]
+    *spectra, _, newer, older = (combine(part, t) for part, t in zip(shares, seconds, strict=True))
+    ratios = (snr_db(part, GRID_BPM[part.argmax()], t) for part, t in zip(spectra, seconds, strict=False))
+    snr = tuple(float(10 ** (ratio / 10)) for ratio in ratios)
+    return Windows(tuple(spectra), snr, tuple(seconds[: len(full)]), shares[len(full)], (newer, older), stillness)
+
+
+def _grey(rgb: Array) -> bool:
+    mean = rgb.mean(axis=1, keepdims=True)
+    ratio = np.log(np.maximum(rgb, 1.0) / np.maximum(mean, 1.0))
+    return bool((ratio - ratio.mean(axis=2, keepdims=True)).std() < _GREY_BELOW * 0.05)
+
+
+def _fourier(signals: Array, fs_hz: float, end_s: float) -> Sums:
+    count = signals.shape[-1]
+    taper, waves = _waves(count, fs_hz)
+    centred = signals - (signals @ taper)[:, None] / taper.sum()
+    sums = centred @ waves
+    cosines, sines = sums[:, : len(GRID_BPM)], sums[:, len(GRID_BPM) :]
+    phase = 2 * np.pi / 60 * (end_s - count / fs_hz) * GRID_BPM
+    c, s = np.cos(phase), np.sin(phase)
+    return np.concatenate([cosines * c - sines * s, sines * c + cosines * s], axis=1).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _waves(count: int, fs_hz: float) -> tuple[Array, Array]:
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(count) + 0.5) / count)
+    phase = 2 * np.pi / 60 * np.arange(count)[:, None] / fs_hz * GRID_BPM
+    return taper, taper[:, None] * np.hstack([np.cos(phase), np.sin(phase)])
+
+
+def _taper(back: NDArray[np.int64], newest: int, count: int) -> Array:
+    """Hann weights of slices that are `back` hops old (1: the newest), over `count` of them from `newest` on."""
+    place = (back - newest - 0.5) / count
+    return np.where((place > 0) & (place < 1), np.sin(np.pi * place) ** 2, 0.0)
+
+
+def _energy(sums: Sums) -> Array:
+    return np.asarray(np.einsum("...b,...b->...", sums, sums), np.float64)
+
+
+def _power(sums: Sums) -> Sums:
+    squares = sums**2
+    return squares[..., : len(GRID_BPM)] + squares[..., len(GRID_BPM) :]
+
+
+def _unit_energy(fs_hz: float) -> float:
+    """The energy that a signal of RMS 1 has in a slice (Parseval, with a Hann slice's mean square of 3/8)."""
+    return 60 * fs_hz / 2 * SLICE_S * fs_hz * 0.375
+
+
+def _follows(kept: list[Slice], fs_hz: float) -> Sums:
+    """Weights (K, J) with which the pulses follow what moved; a pulse's ridge spares what is as faint."""
+    common = np.stack([s.common for s in kept]).sum(axis=0, dtype=np.float64)
+    count = len(kept[0].pulses)
+    ridge = _RIDGE**2 * len(kept) * _unit_energy(fs_hz)
+    inner = common[count:] + ridge * np.eye(common.shape[1])
+    return np.asarray(np.linalg.solve(inner, common[:count].T).T, np.float32)
+
+
+def _stillness(pulses: Sums, moved: Sums) -> Array:
+    """At each rate (B,), the share of power 0..1 that does not lie across blood."""
+    blood, across = (_power(x).mean(axis=(0, 1), dtype=np.float64) for x in (pulses, moved))
+    return np.asarray(blood / (blood + _ACROSS * across + 1e-30))
+
+
+def _restless(level: Array, fs_hz: float) -> float:
+    apart = max(1, round(_STEP_S * fs_hz))
+    luma = level.mean(axis=1)
+    return float((np.abs(luma[apart:] - luma[:-apart]) > _RESTLESS).mean())
+
+
+def _stepped(level: Array, fs_hz: float) -> bool:
+    """Whether any channel (N, 3) changes within 0.2 s and stays changed: exposure, gain or white balance."""
+    apart, side = max(1, round(_STEP_S * fs_hz)), round(0.4 * fs_hz)
+    jump = np.abs(level[apart:] - level[:-apart]).max(axis=1)
+    at = int(jump.argmax())
+    before, after = level[max(0, at - side) : at + 1], level[at + apart : at + apart + side]
+    lasting = np.abs(after.mean(axis=0) - before.mean(axis=0))
+    around = np.maximum(before.std(axis=0), after.std(axis=0))
+    return bool(((lasting > _LASTING) & (lasting > 4 * around)).any())
