@@ -1,216 +1,243 @@
-"""Heart rate from colour traces: error, coverage and time of the observer, on made traces and on recorded ones.
+"""Heart rate: cost per frame and per estimate, memory over a day of frames, and the error on made traces.
 
-`python benchmarks/heart_rate.py [--data ../shared/data/pulse_rhesus] [--json FILE]`. Made traces say what
-the mathematics can do, not what a camera at a cot will see; recorded ones are monkeys with a newborn's heart rate.
+    python benchmarks/heart_rate.py [--hours 24] [--seeds 6] [--json FILE]
+
+A day is simulated: every frame's sample goes through the real trace and observer, an estimate is asked for every ten
+seconds of it, and the face is lost for a while each hour. Made traces say what the mathematics can do, not what a
+camera at a cot will see; `python -m export evaluate heart-rate` judges recordings and renders.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import math
 import platform
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from tqdm import tqdm
 
-from edgemon.observations.heart_rate import WINDOW_S, HeartRateObserver
-from edgemon.records import HeartRate, SkinSample
+from edgemon.config import Cadence
+from edgemon.faces.patch import patch
+from edgemon.faces.regions import mean_rgb
+from edgemon.frames.trace import TraceRing
+from edgemon.health import memory_bytes
+from edgemon.observations.heart_rate import HeartRateObserver
+from edgemon.pipeline import TRACE_S
+from edgemon.records import Face, SkinSample
+from export.heart_rate.answers import OURS_ALL, OURS_TRUSTED, answer
+from export.heart_rate.made import Recipe as MadeRecipe
+from export.heart_rate.made import every, made
+from export.heart_rate.peers import PEERS, window_rgb
+from export.heart_rate.scores import Windows, pooled, score
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # the tests' made traces
-from pulses import crying
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A trace (N, R, 3) at times (N,) and its true rate; None where there is no pulse at all."""
-
-    name: str
-    t_s: Array
-    rgb: Array
-    bpm: Array | None
-
-    @property
-    def samples(self) -> list[SkinSample]:
-        pairs = zip(self.t_s, self.rgb, strict=True)
-        return [SkinSample(float(t), i, 1, rgb.astype(np.float32)) for i, (t, rgb) in enumerate(pairs)]
+FPS = 30
+PEER_WINDOW_S = 10.0
+ASK_EVERY_S = 10.0
+SETTLED = 0.1  # share of the day after which caches are warm
+LOST_EVERY_S, LOST_S = 3600.0, 40.0
+_UPRIGHT = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, 0.5], [-0.38, 0.95], [0.38, 0.95]])  # in eye distances
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """One window: the error of its answer at any quality (infinite without a pulse), and whether it was told."""
+class Cost:
+    """Milliseconds: the median of many runs."""
 
-    error_bpm: float
-    trusted: bool
-    quality: float
-    spent_s: float
-    evidence: tuple[float, ...] = ()
+    what: str
+    ms: float
 
 
 @dataclass(frozen=True)
-class Score:
-    """All answers at any quality, and those that the observer stands by."""
+class Memory:
+    """Resident memory after the first tenth of the frames and at the end, and what Python holds after a last hour."""
 
-    name: str
+    hours: float
+    frames: int
+    estimates: int
+    settled_mb: float
+    end_mb: float
+    growth_mb: float
+    traced_growth_mb: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """One kind of made trace: errors in bpm over windows of 10 s, None where there is no pulse in the band."""
+
+    kind: str
     windows: int
-    mae_forced_bpm: float | None
-    mae_bpm: float | None
-    within_4_bpm: float | None
-    coverage: float
-    estimate_ms: float
+    mae_every_window: float | None
+    mae_trusted: float | None
+    within_5_trusted: float | None
+    values: float  # share of windows with a value
 
 
-class Recipe(NamedTuple):
-    """Amplitude of the pulse and of motion as shares of the light, noise in levels, share of frames dropped."""
-
-    amplitude: float
-    noise: float
-    motion: float
-    drop: float = 0.0
-
-
-def made(seed: int, name: str, how: Recipe) -> Recording:
-    """90 s at about 30 fps of three regions: a pulse with variability, common motion, drift and sensor noise."""
-    amplitude, noise, motion, drop = how
-    rng = np.random.default_rng(seed)
-    t_s = np.cumsum(np.maximum(1 / 30 + rng.normal(0, 0.003, 2700), 0.004))
-    t_s = t_s[rng.random(len(t_s)) >= drop]
-    n = len(t_s)
-    wander = np.cumsum(rng.normal(0, 1, n)) * 0.08
-    bpm = np.clip(rng.uniform(95, 215) + wander - wander.mean(), 88, 225)
-    phase = 2 * np.pi * np.cumsum(bpm / 60 * np.gradient(t_s))
-    beat = -(np.cos(phase) + 0.35 * np.cos(2 * phase + 1.0)) * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * t_s))
-    skin = np.array([rng.uniform(90, 200), rng.uniform(60, 140), rng.uniform(45, 120)])
-    shade = 1 + 0.05 * np.sin(2 * np.pi * t_s / rng.uniform(20, 60))
-    bouts = np.repeat(rng.random(n // 60 + 1) < 0.3, 60)[:n]
-    walk = np.convolve(np.cumsum(rng.normal(0, 1, n)) - np.linspace(0, 1, n), np.ones(5) / 5, "same")
-    shake = motion * bouts * np.tanh((walk - np.convolve(walk, np.ones(31) / 31, "same")) / 2)
-    rgb = np.empty((n, 3, 3))
-    for region in range(3):
-        pulse = amplitude * rng.uniform(0.6, 1.2) * beat[:, None] * np.array([0.33, 0.77, 0.53])
-        glare = rng.uniform(0.3, 1.0) * shake[:, None] * (1 + rng.normal(0, 0.05, 3))
-        rgb[:, region] = skin * (shade[:, None] + pulse + glare) + rng.normal(0, noise, (n, 3))
-    return Recording(name, t_s, rgb, bpm if amplitude > 0 else None)
-
-
-MADE = {
-    "made: still": Recipe(0.004, 0.06, 0.005),
-    "made: noisy": Recipe(0.003, 0.15, 0.005, 0.02),
-    "made: moving": Recipe(0.004, 0.06, 0.03, 0.02),
-    "made: faint": Recipe(0.001, 0.15, 0.01),
-    "made: fainter": Recipe(0.0005, 0.12, 0.01),
-    "made: photograph, still": Recipe(0.0, 0.06, 0.0),
-    "made: photograph, moving": Recipe(0.0, 0.06, 0.03),
-}
-
-
-def every(seeds: range) -> dict[str, list[Estimate]]:
-    """Windows of all made traces, one trace of each kind per seed, two of crying."""
-    found = {name: [e for s in seeds for e in estimates(made(s, name, how))] for name, how in MADE.items()}
-    cries = [Recording("made: crying", *crying(s)) for s in range(2 * seeds.start, 2 * seeds.stop)]
-    return found | {"made: crying": [e for recording in cries for e in estimates(recording)]}
-
-
-def fit(found: dict[str, list[Estimate]]) -> Array:
-    """Offset and weights of belief, agreement and steadiness: logistic regression, photographs counted four times."""
-    kept = [(e, 4.0 if "photograph" in name else 1.0) for name, of in found.items() for e in of if e.evidence]
-    x = np.array([(1.0, *e.evidence) for e, _ in kept])
-    right, weight = np.array([e.error_bpm <= 5 for e, _ in kept]), np.array([w for _, w in kept])
-    b = np.zeros(x.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ b))
-        b += np.linalg.solve(x.T @ (x * (weight * p * (1 - p))[:, None]) + 0.01 * np.eye(len(b)),
-                             x.T @ (weight * (right - p)) - 0.01 * b)  # fmt: skip
-    return np.asarray(b)
-
-
-def recorded(folder: Path) -> Iterator[Recording]:
-    """Sessions in the layout of pulse_rhesus: float32 RGB means and a mean rate per 5 or 8.5 s."""
-    rates = {"Session1": (30, 8.5), "Session2": (30, 8.5), "Session4": (100, 5.0), "Session5": (50, 5.0)}
-    for name, (fs_hz, segment_s) in rates.items():
-        parts = sorted((folder / name).glob("*Region?.bin")) or [folder / name / f"{name}.bin"]
-        rgb = np.stack([np.fromfile(p, "<f4").reshape(-1, 3) for p in parts], axis=1).astype(np.float64)
-        steps = np.array([float(v) for v in (folder / name / f"{name}_REF.csv").read_text().split(",")])
-        t_s = np.arange(len(rgb)) / fs_hz
-        bpm = steps[np.minimum((t_s / segment_s).astype(int), len(steps) - 1)]
-        yield Recording(f"recorded: {name}", t_s, rgb, bpm)
-
-
-def estimates(recording: Recording) -> Iterator[Estimate]:
-    """One window a second, by an observer that has seen only what came before."""
-    samples, strict, forced = recording.samples, HeartRateObserver("cot-1"), HeartRateObserver("cot-1", 0.0)
-    for now_s in np.arange(WINDOW_S, recording.t_s[-1]):
-        stop = int(np.searchsorted(recording.t_s, now_s, side="right"))
-        trace = samples[max(0, stop - 1500) : stop]
+def median_ms(work: Callable[[], object], repeats: int) -> float:
+    """The median time of one call."""
+    spent = []
+    for _ in range(repeats):
         began_s = time.perf_counter()
-        seen = strict.observe(trace, float(now_s))
-        spent_s = time.perf_counter() - began_s
-        guess = forced.observe(trace, float(now_s)).value
-        evidence = astuple(strict.evidence) if strict.evidence else ()
-        error = _error(recording, guess, float(now_s))
-        yield Estimate(error, seen.value is not None, seen.quality, spent_s, evidence)
+        work()
+        spent.append(time.perf_counter() - began_s)
+    return 1e3 * float(np.median(spent))
 
 
-def _error(recording: Recording, guess: object, now_s: float) -> float:
-    if recording.bpm is None or not isinstance(guess, HeartRate):
-        return math.inf
-    inside = (recording.t_s > now_s - guess.window_s) & (recording.t_s <= now_s)
-    return abs(guess.bpm - float(recording.bpm[inside].mean()))
+def frame_costs() -> Iterator[Cost]:
+    """What each frame costs: regions, patch and trace, on a face as large as a newborn's at two sizes of picture."""
+    rng = np.random.default_rng(0)
+    for width, height, face_px in ((320, 240, 106), (640, 480, 212)):
+        rgb = rng.integers(60, 180, (height, width, 3), dtype=np.uint8)
+        middle = np.array([width / 2, height / 2])
+        landmarks = (middle + _UPRIGHT * face_px * 0.45).astype(np.float32)
+        half = face_px / 2
+        box = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
+        face = Face(1, box, landmarks, 0.9, 0.0, 0.0)
+        what = f"{width}x{height}, face {face_px} px"
+        yield Cost(f"region means, {what}", median_ms(partial(mean_rgb, rgb, face), 2000))
+        yield Cost(f"patch, {what}", median_ms(partial(patch, rgb, landmarks), 2000))
+    ring, colour, many = TraceRing(int(TRACE_S * FPS)), np.full((3, 3), 120, np.float32), iter(range(10**9))
+
+    def append() -> None:
+        n = next(many)
+        ring.append(SkinSample(n / FPS, n, 1, colour))
+
+    yield Cost("trace append", median_ms(append, 20000))
 
 
-def score(name: str, of: list[Estimate]) -> Score:
-    """The figures of one kind of data."""
-    error, kept = np.array([e.error_bpm for e in of]), np.array([e.trusted for e in of])
-    known = np.isfinite(error)
-    return Score(
-        name, len(of), _mean(error[known]), _mean(error[known & kept]), _mean(error[known & kept] <= 4),
-        float(kept.mean()), 1e3 * float(np.mean([e.spent_s for e in of])),
-    )  # fmt: skip
+def estimate_costs(seconds: int = 80) -> Iterator[Cost]:
+    """One estimate a second on a filled trace, and each peer's estimate on the same trace in turn with it."""
+    recording = made(0, "cost", MadeRecipe(0.003, 0.1, 0.01))
+    samples, observer = recording.samples(), HeartRateObserver("cot-1")
+    times_s = np.array([s.captured_s for s in samples])
+    spent: dict[str, list[float]] = {name: [] for name in ("ours", *PEERS)}
+    for now_s in np.arange(1.0, seconds):
+        stop = int(np.searchsorted(times_s, now_s, side="right"))
+        trace = tuple(samples[max(0, stop - int(TRACE_S * FPS)) : stop])
+        began_s = time.perf_counter()
+        observer.observe(trace, float(now_s))
+        own_s = time.perf_counter() - began_s
+        if now_s <= TRACE_S:
+            continue
+        spent["ours"].append(own_s)
+        found = window_rgb(recording, float(now_s), PEER_WINDOW_S)
+        assert found is not None
+        for name, estimate in PEERS.items():
+            began_s = time.perf_counter()
+            estimate(*found)
+            spent[name].append(time.perf_counter() - began_s)
+    for name, of in spent.items():
+        yield Cost(name, 1e3 * float(np.median(of)))
 
 
-def calibration(of: list[Estimate]) -> list[tuple[float, int, float]]:
-    """Of windows in each tenth of quality: its lower edge, how many, and the share that is right within 5 bpm."""
-    tenth = np.array([min(9, int(10 * e.quality)) for e in of])
-    right = np.array([e.error_bpm <= 5 for e in of])
-    return [(k / 10, int((tenth == k).sum()), float(right[tenth == k].mean())) for k in range(10) if (tenth == k).any()]
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    held = memory_bytes()
+    if held is None:
+        raise SystemExit("no /proc/self/statm here: memory cannot be measured")
+    return held / 1e6
 
 
-def _mean(values: NDArray[np.generic]) -> float | None:
-    return float(values.mean()) if values.size else None
+def day(hours: float) -> Memory:
+    """Feeds the frames of so many hours, and one more hour under the eye of tracemalloc."""
+    ring, observer = TraceRing(int(TRACE_S * FPS)), HeartRateObserver("cot-1")
+    feed = _feed(ring, observer)
+    steps = max(2, round(hours * 3600 / ASK_EVERY_S))
+    settled = max(1, round(SETTLED * steps))
+    with tqdm(total=steps, unit=" estimates", disable=None) as bar:
+
+        def run(count: int) -> float:
+            for _ in islice(feed, count):
+                bar.update()
+            gc.collect()
+            return resident_mb()
+
+        settled_mb = run(settled)
+        end_mb = run(steps - settled)
+    tracemalloc.start()
+    for _ in islice(feed, settled):  # a first stretch replaces what was held before tracing began
+        pass
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in islice(feed, min(steps, round(3600 / ASK_EVERY_S))):
+        pass
+    gc.collect()
+    traced_mb = (tracemalloc.get_traced_memory()[0] - before) / 1e6
+    tracemalloc.stop()
+    frames = round(steps * ASK_EVERY_S * FPS)
+    return Memory(hours, frames, steps, settled_mb, end_mb, end_mb - settled_mb, traced_mb)
+
+
+def _feed(ring: TraceRing, observer: HeartRateObserver) -> Iterator[None]:
+    """Frame by frame for ever; yields after each estimate. Where the face is lost no sample comes, as in the daemon."""
+    loop = made(1, "day", MadeRecipe(0.003, 0.1, 0.01, drop=0.01))
+    colours = loop.rgb.astype(np.float32)
+    ask_s, seq = ASK_EVERY_S, 0
+    while True:
+        now_s = seq / FPS
+        if now_s % LOST_EVERY_S < LOST_EVERY_S - LOST_S:
+            track_id = 1 + int(now_s // LOST_EVERY_S)
+            ring.append(SkinSample(now_s, seq, track_id, colours[seq % len(colours)].copy()))
+        if now_s >= ask_s:
+            observer.observe(ring.snapshot(), now_s)
+            ask_s += ASK_EVERY_S
+            yield
+        seq += 1
+
+
+def made_rows(seeds: int) -> Iterator[Made]:
+    """One row a kind, pooled over its seeds."""
+    found: dict[str, list[tuple[Windows, Windows]]] = {}
+    for recording in tqdm(every(range(seeds)), unit=" traces", disable=None):
+        answers = answer(recording, {})
+        pair = answers.windows[OURS_ALL, PEER_WINDOW_S], answers.windows[OURS_TRUSTED, PEER_WINDOW_S]
+        found.setdefault(recording.data, []).append(pair)
+    for kind, pairs in found.items():
+        estimates, told = pooled(p[0] for p in pairs), pooled(p[1] for p in pairs)
+        every_window, trusted = score(estimates), score(told)
+        errors = (every_window.mae, trusted.mae, trusted.within_5)
+        yield Made(kind, len(told), *(None if np.isnan(v) else v for v in errors), float(told.answered.mean()))
 
 
 def main() -> None:
-    """Print the table; write it as JSON when asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/pulse_rhesus"))
+    """Print the tables; write them as JSON when asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=24.0, help="of frames, for the memory")
+    parser.add_argument("--seeds", type=int, default=6, help="traces of each made kind")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--fit", action="store_true", help="fit the quality on other made traces than those reported")
     args = parser.parse_args()
-    if args.fit:
-        print("offset, belief, agreement, steadiness:", fit(every(range(100, 106))).round(2))
-        return
-    found = every(range(6))
-    if args.data.is_dir():
-        found |= {recording.name: list(estimates(recording)) for recording in recorded(args.data)}
-    scores = [score(name, of) for name, of in found.items()]
-    tenths = calibration([e for of in found.values() for e in of])
-    print(f"{'data':26} {'windows':>7} {'MAE any q':>10} {'MAE':>6} {'<= 4 bpm':>8} {'coverage':>8} {'ms':>6}")
-    for s in scores:
-        cells = [f"{v:.2f}" if v is not None else "-" for v in (s.mae_forced_bpm, s.mae_bpm, s.within_4_bpm)]
-        errors = f"{cells[0]:>10} {cells[1]:>6} {cells[2]:>8}"
-        print(f"{s.name:26} {s.windows:7} {errors} {s.coverage:8.2f} {s.estimate_ms:6.2f}")
-    print("quality, windows, right within 5 bpm:", "  ".join(f"{q:.1f} {n} {r:.2f}" for q, n, r in tenths))
+    machine = f"{platform.platform()}, {platform.processor() or platform.machine()}"
+    print(f"{machine}; detector {Cadence().face_hz:g} Hz, heart rate {Cadence().heart_rate_hz:g} Hz")
+    frames, estimates = list(frame_costs()), list(estimate_costs())
+    print("per frame, ms (asked for: region means <= 0.03)")
+    for cost in frames:
+        print(f"  {cost.what:<44}{cost.ms:8.4f}")
+    print("per estimate, ms (asked for: ours <= 0.5), and ours as a share of each peer's on 10 s")
+    for cost in estimates:
+        share = f"{estimates[0].ms / cost.ms:8.2f}" if cost is not estimates[0] else ""
+        print(f"  {cost.what:<44}{cost.ms:8.3f}{share}")
+    memory = day(args.hours)
+    print(
+        f"memory: {memory.frames} frames, {memory.estimates} estimates: {memory.settled_mb:.1f} MB after a tenth, "
+        f"{memory.end_mb:.1f} MB at the end: growth {memory.growth_mb:.2f} MB (asked for: <= 2); "
+        f"Python's own in one more hour {memory.traced_growth_mb:.3f} MB"
+    )
+    rows = list(made_rows(args.seeds))
+    print(f"{'':32}{'windows':>8}{'MAE every':>11}{'trusted':>9}{'<= 5 bpm':>9}{'values':>8}")
+    for row in rows:
+        cells = [f"{v:.2f}" if v is not None else "-" for v in (row.mae_every_window, row.mae_trusted)]
+        within = f"{row.within_5_trusted:.0%}" if row.within_5_trusted is not None else "-"
+        print(f"{row.kind:<32}{row.windows:>8}{cells[0]:>11}{cells[1]:>9}{within:>9}{row.values:>8.1%}")
     if args.json:
-        text = {"machine": platform.platform(), "scores": [asdict(s) for s in scores], "calibration": tenths}
-        args.json.write_text(json.dumps(text, indent=1))
+        found = {"frame_ms": frames, "estimate_ms": estimates, "memory": [memory], "made": rows}
+        text = {"machine": machine} | {name: [asdict(row) for row in of] for name, of in found.items()}
+        args.json.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
