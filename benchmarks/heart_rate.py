@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -201,8 +202,18 @@ def made_rows(seeds: int) -> Iterator[Made]:
     for kind, pairs in found.items():
         estimates, told = pooled(p[0] for p in pairs), pooled(p[1] for p in pairs)
         every_window, trusted = score(estimates), score(told)
-        errors = (every_window.mae, trusted.mae, trusted.within_5)
-        yield Made(kind, len(told), *(None if np.isnan(v) else v for v in errors), float(told.answered.mean()))
+        yield Made(
+            kind,
+            len(told),
+            _known(every_window.mae),
+            _known(trusted.mae),
+            _known(trusted.within_5),
+            float(told.answered.mean()),
+        )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def main() -> None:
@@ -235,7 +246,7 @@ def main() -> None:
         within = f"{row.within_5_trusted:.0%}" if row.within_5_trusted is not None else "-"
         print(f"{row.kind:<32}{row.windows:>8}{cells[0]:>11}{cells[1]:>9}{within:>9}{row.values:>8.1%}")
     if args.json:
-        found = {"frame_ms": frames, "estimate_ms": estimates, "memory": [memory], "made": rows}
+        found: dict[str, list[Any]] = {"frame_ms": frames, "estimate_ms": estimates, "memory": [memory], "made": rows}
         text = {"machine": machine} | {name: [asdict(row) for row in of] for name, of in found.items()}
         args.json.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
 
