@@ -75,7 +75,7 @@ def measure(seconds: float, folder: Path) -> Report:
         frames += 1
     for name in catalogue.names(folder):
         model = Model.open(folder, name)
-        tensor = np.zeros(model.manifest.input.shape, np.float32)
+        tensor = np.zeros(model.manifest.input.sized(), np.float32)
         took = taken[f"model: {name}"] = []
         for _ in range(MODEL_RUNS):
             _timed(took, partial(model, tensor))
@@ -182,7 +182,7 @@ def _choice(folder: Path, task: str, fp32: str | None, int8: str | None) -> Choi
             )
     if fp32 is None or int8 is None:
         return Choice(task, fp32, int8)
-    calls = [partial(models[name], np.zeros(models[name].manifest.input.shape, np.float32)) for name in (fp32, int8)]
+    calls = [partial(models[name], np.zeros(models[name].manifest.input.sized(), np.float32)) for name in (fp32, int8)]
     losses, unmatched = compare(models[fp32].manifest, models[int8].manifest)
     return Choice(task, fp32, int8, time_ratio(*calls), losses, unmatched)
 

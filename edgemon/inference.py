@@ -31,7 +31,7 @@ _ORT_ERRORS = tuple(
 
 
 class Model:
-    """One network on the CPU: fixed input shape, warmed up, its threads asleep between runs."""
+    """One network on the CPU: fixed input shape but for a clip's length, warmed up, its threads asleep between runs."""
 
     def __init__(self, file: ModelFile, threads: int = 1) -> None:
         """Build the session from the verified bytes.
@@ -52,7 +52,7 @@ class Model:
             raise ModelError(f"model {self.manifest.label}: not a usable ONNX graph: {line}") from error
         self._outputs = [output.name for output in self.manifest.outputs]
         self._check_graph()
-        self(np.zeros(self.manifest.input.shape, np.float32))
+        self(np.zeros(self.manifest.input.sized(), np.float32))
 
     @classmethod
     def open(cls, folder: Path, name: str, threads: int = 1) -> Model:
@@ -60,7 +60,7 @@ class Model:
         return cls(load(folder, name), threads)
 
     def __call__(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        """Run the network on one prepared image (1, 3, H, W); the outputs in the manifest's order.
+        """Run the network on one prepared image (1, 3, H, W) or clip (1, T, 3, H, W); outputs in the manifest's order.
 
         Raises:
             ModelError: ONNX Runtime fails on it, or a number that comes out is not finite.
@@ -154,6 +154,6 @@ class ExpressionModel:
 
     def read(self, image: Image, box: Box, landmarks: Tensor) -> ExpressionScores:
         """The scores of the face with this box and these landmarks (px of the image)."""
-        crop = aligned_crop(image, box, landmarks, self.manifest.input.shape[2])
+        crop = aligned_crop(image, box, landmarks, self.manifest.input.size_px[1])
         (scores,) = self._run(prepare(crop, self.manifest.input))
         return ExpressionScores(*(min(1.0, max(0.0, float(v))) for v in scores.reshape(-1)))

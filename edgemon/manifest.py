@@ -19,11 +19,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
+FRAMES = "frames"
+Image = tuple[Literal[1], Literal[3], int, int]  # NCHW
+Clip = tuple[Literal[1], Literal["frames"], Literal[3], int, int]  # any number of frames
+
+
 class ModelInput(_Part):
-    """The one image that the network takes: float32, (x - mean) * scale per channel."""
+    """The one image or clip that the network takes: float32, (x - mean) * scale per channel."""
 
     name: Text
-    shape: tuple[Literal[1], Literal[3], int, int]  # NCHW
+    shape: Image | Clip
     colour: Literal["RGB"]
     mean: tuple[float, float, float]
     scale: tuple[float, float, float]
@@ -31,7 +36,11 @@ class ModelInput(_Part):
     @property
     def size_px(self) -> tuple[int, int]:
         """(width, height)."""
-        return self.shape[3], self.shape[2]
+        return self.shape[-1], self.shape[-2]
+
+    def sized(self, frames: int = 60) -> tuple[int, ...]:
+        """The shape as numbers, of a clip of so many frames."""
+        return tuple(frames if size == FRAMES else int(size) for size in self.shape)
 
 
 class ModelOutput(_Part):
@@ -64,7 +73,7 @@ class Manifest(_Part):
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     precision: Literal["fp32", "int8"]
-    task: Literal["face", "expression"]
+    task: Literal["face", "expression", "pulse"]
     intended_use: Text
     thresholds: dict[str, float]
     input: ModelInput

@@ -12,19 +12,36 @@ from edgemon.inference import Tensor, aligned_crop, prepare
 from edgemon.records import Box
 from export.augment import Painter, expose
 from export.datasets import Image, Picture, Renders, london
+from export.evaluate_pulse import SECONDS, windows
 from export.face_cases import CONDITIONS, face_free, london_subjects, render_subjects
 from export.onnx_export import TASKS, TaskName
+from export.pulse_stream import FS_HZ
 
 CALIBRATION_COUNT = 160
-CALIBRATION_SET = "{count} pictures of validation renders and of London adults in training, in all conditions"
+_PICTURES = "{count} pictures of validation renders and of London adults in training, in all conditions"
+CALIBRATION_SETS: Mapping[TaskName, str] = {
+    "face": _PICTURES,
+    "expression": _PICTURES,
+    "pulse": "{count} windows of 2 to 6 s made of validation renders",
+}
 
 
 def real_inputs(
     task: TaskName, renders: Path, photographs: Path | None, count: int = CALIBRATION_COUNT
 ) -> Iterator[Tensor]:
-    """`count` inputs (1, 3, H, W) of a network; renders are those of a split that training did not see."""
+    """`count` prepared inputs of a network; renders are those of a split that training did not see."""
+    if task == "pulse":
+        yield from _clips(renders, count)
+        return
     for image in PICTURES[task](Renders(renders), photographs, count):
         yield prepare(image, TASKS[task].input)
+
+
+def _clips(renders: Path, count: int) -> Iterator[Tensor]:
+    """Windows of 2, 4 and 6 s in turn."""
+    for number, window in enumerate(windows(renders, count, seed=3)):
+        frames = round(SECONDS[number % len(SECONDS)] * FS_HZ)
+        yield np.ascontiguousarray(window.patches[-frames:].transpose(0, 3, 1, 2)[None])
 
 
 def _frames(renders: Renders, photographs: Path | None, count: int) -> Iterator[Image]:
@@ -44,7 +61,7 @@ def _frames(renders: Renders, photographs: Path | None, count: int) -> Iterator[
 
 def _crops(renders: Renders, photographs: Path | None, count: int) -> Iterator[Image]:
     painter = Painter(np.random.default_rng(3))
-    side = TASKS["expression"].size_px[0]
+    side = TASKS["expression"].input.size_px[0]
     faces = [i for i, row in enumerate(renders.rows) if row["face_box"] is not None]
     adults = [person.picture() for person in london(photographs, "train")] if photographs else []
     for number in range(count):
@@ -71,6 +88,6 @@ PICTURES: Mapping[TaskName, Callable[[Renders, Path | None, int], Iterator[Image
 }
 
 
-def named(count: int) -> str:
+def named(task: TaskName, count: int) -> str:
     """The calibration set's name."""
-    return CALIBRATION_SET.format(count=count)
+    return CALIBRATION_SETS[task].format(count=count)

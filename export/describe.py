@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgemon.manifest import Manifest, Metric, ModelFile, Origin, parse
+from edgemon.manifest import FRAMES, Manifest, Metric, ModelFile, ModelInput, Origin, parse
 from export.onnx_export import TASKS, TaskName
 
 NOTES = Path(__file__).parent / "notes"
@@ -105,6 +105,12 @@ def _pairs(table: Mapping[str, object]) -> Iterator[str]:
     return (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items())
 
 
+def _input(spec: ModelInput) -> str:
+    width, height = spec.size_px
+    what = "RGB frames, as many as there are," if FRAMES in spec.shape else "One RGB image"
+    return f"{what} of {width}x{height}, (x - {spec.mean[0]}) * scale."
+
+
 def card(notes: Notes, released: tuple[ModelFile, ...], tables: Mapping[str, tuple[str, ...]]) -> str:
     """The model card (Markdown): use, data, licence, figures per condition, limits."""
     first = released[0].manifest
@@ -114,8 +120,7 @@ def card(notes: Notes, released: tuple[ModelFile, ...], tables: Mapping[str, tup
         lines.append(
             f"| `{m.id}.onnx` | {m.label}, {m.precision} | {len(file.onnx) / 1e6:.2f} MB | `{m.sha256[:16]}` |"
         )
-    width, height = first.input.size_px
-    lines += ["", "## Input and output", "", f"One RGB image of {width}x{height}, (x - {first.input.mean[0]}) * scale."]
+    lines += ["", "## Input and output", "", _input(first.input)]
     lines += [f"- `{output.name}`: {output.meaning}" for output in first.outputs]
     lines += ["", "## Data and licence", "", *(f"- {origin.data}. {origin.licence}." for origin in notes.origins)]
     lines += ["", "![Renders that it learned from](../../docs/img/newborn_sheet.jpg)"]

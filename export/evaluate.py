@@ -10,16 +10,18 @@ from pathlib import Path
 
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import ExpressionModel, Model
+from edgemon.observations.pulse_network import PulseNetwork
 from export.datasets import Renders
 from export.evaluate_expression import ExpressionReport, read_adults, read_covered, read_renders
 from export.evaluate_face import FaceReport, false_scores, find
+from export.evaluate_pulse import PulseReport, evaluate_pulse
 from export.face_cases import FREE_KINDS, GROUPS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import Finder, judge
 from export.heart_rate.evaluate import HeartRateReport, default_folders, evaluate_heart_rate
 
 FACE_FREE_FRAMES = 900
 TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
-Report = FaceReport | ExpressionReport | HeartRateReport
+Report = FaceReport | ExpressionReport | HeartRateReport | PulseReport
 
 
 def evaluate_face(
@@ -65,6 +67,11 @@ def _heart_rate(args: argparse.Namespace) -> Report:
     return evaluate_heart_rate(args.data or default_folders(), args.models)
 
 
+def _pulse(args: argparse.Namespace) -> Report:
+    network = PulseNetwork(Model.open(args.models, args.model or "pulse"))
+    return evaluate_pulse(network, _renders(args), args.limit)
+
+
 def _renders(args: argparse.Namespace) -> Path:
     if len(args.data) != 1:
         raise ValueError(f"evaluate {args.task}: --data needs one folder of renders")
@@ -76,6 +83,7 @@ REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "face": _face,
     "expression": _expression,
     "heart-rate": _heart_rate,
+    "pulse": _pulse,
 }
 PICTURES = ("face", "heart-rate")
 
@@ -96,10 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         default=[],
-        help="renders of infants that training did not see; of heart rates any folders of recordings, by default all",
+        help="renders of infants that training did not see; of heart rates any folders of recordings, "
+        "by default all; of pulse also clips of `synthesize pulses`",
     )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
-    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
+    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate)")
 

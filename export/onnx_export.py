@@ -1,4 +1,4 @@
-"""From trained weights to a fixed ONNX graph: one image in, batch normalisation folded, opset 17."""
+"""From trained weights to an ONNX graph: one image or clip in, batch normalisation folded, opset 17."""
 
 from __future__ import annotations
 
@@ -14,32 +14,25 @@ from typing import Literal
 import torch
 from torch import nn
 
-from edgemon.manifest import ModelInput, ModelOutput
-from export import babyehanet, retinaface
+from edgemon.faces.patch import SIDE
+from edgemon.manifest import FRAMES, ModelInput, ModelOutput
+from export import babyehanet, pulse_net, retinaface
 from export.babyehanet import TARGETS, BabyEHANet, Calibrated, ExpressionConfig
+from export.pulse_net import PulseNet
 from export.recipes import CROP_MEAN, CROP_SCALE, FACE_MEAN, FACE_SCALE
 from export.retinaface import FaceConfig, RetinaFace
 
 OPSET = 17
-TaskName = Literal["face", "expression"]
+TaskName = Literal["face", "expression", "pulse"]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A network with the picture it takes and the numbers it gives."""
+    """A network with the picture or clip it takes and the numbers it gives."""
 
     network: Callable[[], nn.Module]
-    size_px: tuple[int, int]
-    mean: float
-    scale: float
+    input: ModelInput
     outputs: Mapping[str, str]
-
-    @property
-    def input(self) -> ModelInput:
-        """The input as the manifest tells it."""
-        width, height = self.size_px
-        mean, scale = (self.mean,) * 3, (self.scale,) * 3
-        return ModelInput(name="image", shape=(1, 3, height, width), colour="RGB", mean=mean, scale=scale)
 
     @property
     def told_outputs(self) -> tuple[ModelOutput, ...]:
@@ -47,9 +40,19 @@ class Task:
         return tuple(ModelOutput(name=name, meaning=meaning) for name, meaning in self.outputs.items())
 
 
+def _image(size_px: tuple[int, int], mean: float, scale: float) -> ModelInput:
+    width, height = size_px
+    return ModelInput(name="image", shape=(1, 3, height, width), colour="RGB", mean=(mean,) * 3, scale=(scale,) * 3)
+
+
+_CROP = _image((ExpressionConfig().size_px,) * 2, CROP_MEAN, CROP_SCALE)
+_PATCHES = ModelInput(
+    name="patches", shape=(1, "frames", 3, SIDE, SIDE), colour="RGB", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0)
+)
 TASKS: Mapping[TaskName, Task] = {
-    "face": Task(RetinaFace, FaceConfig().size_px, FACE_MEAN, FACE_SCALE, retinaface.OUTPUTS),
-    "expression": Task(BabyEHANet, (ExpressionConfig().size_px,) * 2, CROP_MEAN, CROP_SCALE, babyehanet.OUTPUTS),
+    "face": Task(RetinaFace, _image(FaceConfig().size_px, FACE_MEAN, FACE_SCALE), retinaface.OUTPUTS),
+    "expression": Task(BabyEHANet, _CROP, babyehanet.OUTPUTS),
+    "pulse": Task(PulseNet, _PATCHES, pulse_net.OUTPUTS),
 }
 
 
@@ -70,29 +73,42 @@ def load_network(task: TaskName, weights: Path | None) -> nn.Module:
 
 
 def calibrated(network: nn.Module, temperatures: Mapping[str, float]) -> nn.Module:
-    """The expression network with its temperatures and the sigmoid; a target that is not named keeps 1."""
-    assert isinstance(network, BabyEHANet)
-    return Calibrated(network, torch.tensor([temperatures.get(name, 1.0) for name in TARGETS])).eval()
+    """The network with its temperatures; a target that is not named keeps 1, and a network without any stays."""
+    if isinstance(network, PulseNet):
+        return pulse_net.Calibrated(network, torch.tensor(temperatures.get(pulse_net.RATE, 1.0))).eval()
+    if isinstance(network, BabyEHANet):
+        return Calibrated(network, torch.tensor([temperatures.get(name, 1.0) for name in TARGETS])).eval()
+    return network
 
 
 def to_onnx(network: nn.Module, task: TaskName) -> bytes:
-    """The graph of a network in evaluation mode for one image of the task's size."""
+    """The graph of a network in evaluation mode for one image of the task's size, or one clip of any length."""
     spec = TASKS[task]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the newer exporter's graph is neither smaller nor faster here; as_tensor of a tensor traces to nothing
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "torch.as_tensor results are registered as constants")
+        # recurrent layers check their input's shape while traced, and warn of batches, which no device has
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
+        warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1")
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             network,
-            (torch.zeros(spec.input.shape),),
+            (torch.zeros(spec.input.sized()),),
             path,
             opset_version=OPSET,
             input_names=[spec.input.name],
             output_names=list(spec.outputs),
+            dynamic_axes=_open_axes(task),
             dynamo=False,
         )
         return path.read_bytes()
+
+
+def _open_axes(task: TaskName) -> dict[str, dict[int, str]]:
+    """Where tensors may have any length."""
+    spec = TASKS[task]
+    return {name: {1: FRAMES} for name in (spec.input.name, pulse_net.WAVE)} if FRAMES in spec.input.shape else {}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     """Write one graph; `release` does this and everything a device needs beside it."""
     network = load_network(args.task, args.weights)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    data = to_onnx(calibrated(network, {}) if args.task == "expression" else network, args.task)
+    data = to_onnx(calibrated(network, {}), args.task)
     args.out.write_bytes(data)
     print(f"{args.out}: {len(data) / 1e6:.2f} MB")
     return 0

@@ -16,14 +16,18 @@ from torch import nn
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import ExpressionModel, Model, Tensor
 from edgemon.manifest import load
+from edgemon.observations.pulse_network import PulseNetwork
 from export.babyehanet import TARGETS
 from export.calibration import real_inputs
-from export.evaluate import Report, evaluate_expression, evaluate_face
+from export.evaluate import evaluate_expression, evaluate_face
 from export.evaluate_expression import JUDGED, ExpressionReport
 from export.evaluate_face import FaceReport
+from export.evaluate_pulse import PulseReport, evaluate_pulse
 from export.metrics import auc, balanced_accuracy, threshold_at
 from export.onnx_export import TASKS, calibrated, load_network
+from export.pulse_net import RATE
 
+Judged = FaceReport | ExpressionReport | PulseReport
 MAX_DIFFERENCE = 1e-4
 INPUTS = 40
 MAX_LOSS_POINTS: Mapping[str, float] = {"mean": 1.0, "worst": 5.0}  # of what int8 may lose, in percentage points
@@ -54,16 +58,17 @@ def check_difference(network: nn.Module, model: Model, inputs: Iterable[Tensor])
 
 
 def temperatures_in(graph: bytes) -> dict[str, float]:
-    """The temperatures that an expression graph was released with."""
+    """The temperatures that an expression or a pulse graph was released with."""
     for tensor in onnx.load_from_string(graph).graph.initializer:
         if tensor.name == "temperatures":
-            return dict(zip(TARGETS, numpy_helper.to_array(tensor).tolist(), strict=True))
-    raise ValueError("the graph holds no temperatures; it is not an expression model")
+            values = numpy_helper.to_array(tensor).tolist()
+            return dict(zip((RATE,) if len(values) == 1 else TARGETS, values, strict=True))
+    raise ValueError("the graph holds no temperatures; it is neither an expression nor a pulse model")
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What int8 loses by condition, in percentage points of recall, or of AUC and balanced accuracy."""
+    """What int8 loses by condition, in percentage points of what `figures` tells."""
 
     points: Mapping[str, float]
 
@@ -95,11 +100,13 @@ class Loss:
                 yield f"  {condition}: {points:.2f}"
 
 
-def figures(report: Report) -> dict[str, float]:
-    """What int8 is judged by: recall at 2 % false frames, or AUC and balanced accuracy."""
+def figures(report: Judged) -> dict[str, float]:
+    """What int8 is judged by: recall at 2 % false frames, AUC and balanced accuracy, or rates within 5 bpm."""
     if isinstance(report, FaceReport):
         at = threshold_at(report.false)
         return {f"{f.data}, {c}": f.recall(c, at) for f in report.finds for c in f.conditions}
+    if isinstance(report, PulseReport):
+        return {f"{seconds} s, within 5 bpm": reads.near for seconds, reads in report.reads.items()}
     assert isinstance(report, ExpressionReport)
     measures = {"AUC": auc, "balanced accuracy": balanced_accuracy}
     return {
@@ -110,7 +117,7 @@ def figures(report: Report) -> dict[str, float]:
     }
 
 
-def loss(fp32: Report, int8: Report) -> Loss:
+def loss(fp32: Judged, int8: Judged) -> Loss:
     """The int8 model against the fp32 one on the same pictures, each at its own threshold."""
     ours, theirs = figures(int8), figures(fp32)
     return Loss({name: 100 * (theirs[name] - ours[name]) for name in theirs})
@@ -123,27 +130,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
     parser.add_argument("--data", type=Path, required=True, help="renders that training did not see")
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
-    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
+    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print both comparisons; 1 where int8 loses more than is allowed."""
     fp32 = Model.open(args.models, args.task)
     network = load_network(args.task, args.weights)
-    if args.task == "expression":
+    if args.task != "face":
         network = calibrated(network, temperatures_in(load(args.models, args.task).onnx))
     worst = check_difference(network, fp32, real_inputs(args.task, args.data, args.photographs, INPUTS))
-    print(f"torch and fp32 differ by at most {worst:.1e} on {INPUTS} pictures")
+    print(f"torch and fp32 differ by at most {worst:.1e} on {INPUTS} inputs")
     lost = loss(*(_report(args, name) for name in (args.task, f"{args.task}-int8")))
     for line in lost.lines():
         print(line)
     return 0 if lost.within else 1
 
 
-def _report(args: argparse.Namespace, name: str) -> Report:
+def _report(args: argparse.Namespace, name: str) -> Judged:
     model = Model.open(args.models, name)
     if args.task == "face":
         score = model.manifest.threshold("score")
         return evaluate_face(FaceDetector(model), score, args.data, args.photographs, args.limit)
+    if args.task == "pulse":
+        return evaluate_pulse(PulseNetwork(model), args.data, args.limit)
     finder = FaceDetector(Model.open(args.models, "face"))
     return evaluate_expression(ExpressionModel(model), finder, args.data, args.photographs)

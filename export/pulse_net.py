@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from edgemon.rppg import GRID_BPM
 
 FS_HZ = 30.0
-MAX_FRAMES = 600
+MAX_FRAMES = 180
 _DRIFT_FRAMES = 25  # whose mean is taken off: one beat at 72 bpm
 _GAIN = 40.0
 
@@ -169,11 +169,29 @@ class PulseNet(nn.Module):
         change = (patches / (mean + 4) - 1).flatten(2).transpose(1, 2)
         drift = F.avg_pool1d(change, _DRIFT_FRAMES, 1, _DRIFT_FRAMES // 2, count_include_pad=False)
         fast = _GAIN * (change - drift)
-        moving = torch.asinh(fast).transpose(1, 2).reshape(patches.shape)
+        squeezed = torch.sign(fast) * torch.log(
+            fast.abs() + torch.sqrt(fast * fast + 1)
+        )  # asinh, which opset 17 lacks here
+        moving = squeezed.transpose(1, 2).reshape(patches.shape)
         unrest = torch.log(fast.pow(2).mean(dim=2) + 1e-2).reshape(-1, 3, 16, 16)
         return moving, torch.cat([mean[:, 0] / 64 - 2, unrest], dim=1)
 
 
+class Calibrated(nn.Module):
+    """The network with the temperature of its odds (arXiv 1706.04599) inside the graph."""
+
+    def __init__(self, network: PulseNet, temperature: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("temperatures", temperature.reshape(1))
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """As the network."""
+        wave, logits = self.network(patches)
+        return wave, logits / self.get_buffer("temperatures")
+
+
+WAVE, RATE = "wave", "rate"
 OUTPUTS: OrderedDict[str, str] = OrderedDict(
     wave="(1, frames) the pulse, of no unit; its sign is that of the blood's volume",
     rate="(1, 169) logits over 72, 73 .. 240 bpm of the window's mean rate; flat where no pulse can be read",

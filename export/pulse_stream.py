@@ -41,11 +41,15 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Patches (T, 16, 16, 3) in 0..255 at FS_HZ, the pulse's wave (T,) and rate in bpm (T,); no pulse: rate 0."""
+    """Patches (T, 16, 16, 3) in 0..255 at FS_HZ, the pulse's wave (T,) and rate in bpm (T,); no pulse: rate 0.
+
+    `shown` is asleep, awake, crying, infrared (of any state) or lifeless.
+    """
 
     patches: Floats
     wave: Floats
     bpm: Floats
+    shown: str
 
 
 def stretched(window: Window, factor: float) -> Window:
@@ -53,7 +57,9 @@ def stretched(window: Window, factor: float) -> Window:
     t_s = np.arange(len(window.wave)) / factor
     rows = np.concatenate([window.patches.reshape(len(t_s), -1), window.wave[:, None], window.bpm[:, None]], axis=1)
     even = rppg.resample(t_s, rows.astype(np.float64), 1.0).astype(np.float32)
-    return Window(even[:, :-2].reshape(-1, *window.patches.shape[1:]), even[:, -2], even[:, -1] * np.float32(factor))
+    return Window(
+        even[:, :-2].reshape(-1, *window.patches.shape[1:]), even[:, -2], even[:, -1] * np.float32(factor), window.shown
+    )
 
 
 class Faces:
@@ -117,7 +123,8 @@ def make_window(rng: Rng, faces: Faces, frames: int = FRAMES) -> Window:
     patches = patches * np.exp(gain / np.float32(_GAMMA))
     patches = _covered(rng, story.t_s, _cried(rng, story, patches))
     patches = _sensed(rng, patches, eyes_px, grey)
-    return _evenly(story, patches, lifeless, frames)
+    shown = "lifeless" if lifeless else "infrared" if grey else story.state
+    return _evenly(story, patches, shown, frames)
 
 
 def _toned(rng: Rng, cut: Floats, grey: bool) -> Floats:
@@ -163,7 +170,7 @@ def _light(rng: Rng, story: Story, grey: bool) -> Floats:
     if rng.random() < 0.3:  # mains light, aliased by the frame rate, or a screen
         drive[:, 0] += rng.exponential(0.004) * np.sin(2 * np.pi * (rng.uniform(0.2, 14) * t_s + rng.random()))
     field = (drive.astype(np.float32) @ _BASES.reshape(-1, count).T.astype(np.float32)).reshape(-1, SIDE, SIDE, 1)
-    tint = np.ones(3, np.float32) if grey else (1 + rng.normal(0, 0.08, 3)).astype(np.float32)
+    tint = np.ones(3, np.float32) if grey else (1 + rng.normal(0, 0.05, 3)).astype(np.float32)
     balance = np.zeros((len(t_s), 3))
     if not grey:
         balance += np.column_stack([steps(rng, t_s, 0.05, 0.15) for _ in range(3)])
@@ -231,11 +238,11 @@ def _sensed(rng: Rng, patches: Floats, eyes_px: float, grey: bool) -> Floats:
     return np.maximum(out, 0)
 
 
-def _evenly(story: Story, patches: Floats, lifeless: bool, frames: int) -> Window:
+def _evenly(story: Story, patches: Floats, shown: str, frames: int) -> Window:
     rows = np.concatenate([patches.reshape(len(patches), -1), np.stack([story.wave, story.bpm], axis=1)], axis=1)
     even = rppg.resample(story.t_s, rows, FS_HZ)[-frames:].astype(np.float32)
-    kept = np.float32(0 if lifeless else 1)
-    return Window(even[:, :-2].reshape(frames, SIDE, SIDE, 3), kept * even[:, -2], kept * even[:, -1])
+    kept = np.float32(shown != "lifeless")
+    return Window(even[:, :-2].reshape(frames, SIDE, SIDE, 3), kept * even[:, -2], kept * even[:, -1], shown)
 
 
 class PulseWindows(IterableDataset[tuple[Tensor, ...]]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -17,9 +17,19 @@ from edgemon.manifest import load
 from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.onnx_export import TASKS, TaskName
 
-QUANTIZED = ("Conv", "LeakyRelu", "Relu", "Clip", "Add", "Resize")
+_PICTURE_LAYERS = ("Conv", "LeakyRelu", "Relu", "Clip", "Add", "Resize")
+QUANTIZED: Mapping[TaskName, tuple[str, ...]] = {
+    "face": _PICTURE_LAYERS,
+    "expression": _PICTURE_LAYERS,
+    "pulse": ("Conv",),
+}
 # In int8 the first stage costs most of the recall and saves no time; heads and gates scale all that follows.
-KEPT_FLOAT = ("stage1", "Head.", "classifier", "/conv/")
+# Of the pulse network only the layers of each frame are many; all others hold waves fainter than a step of int8.
+KEPT_FLOAT: Mapping[TaskName, tuple[str, ...]] = {
+    "face": ("stage1", "Head."),
+    "expression": ("classifier", "/conv/"),
+    "pulse": ("/mask/", "/frame/frame.0/", "/enter/", "/time/", "/waves/", "/spectra/", "/rate/", "/odds/"),
+}
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
@@ -31,7 +41,7 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships
 
 
 def to_int8(fp32: bytes, task: TaskName, tensors: Iterable[Tensor]) -> bytes:
-    """The int8 graph of an fp32 one; first stage, heads and gates stay float."""
+    """The int8 graph of an fp32 one; what KEPT_FLOAT names stays float."""
     with tempfile.TemporaryDirectory() as folder:
         source, clean, target = (Path(folder) / name for name in ("fp32.onnx", "clean.onnx", "int8.onnx"))
         source.write_bytes(fp32)
@@ -47,8 +57,8 @@ def to_int8(fp32: bytes, task: TaskName, tensors: Iterable[Tensor]) -> bytes:
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=list(QUANTIZED),
-            nodes_to_exclude=[name for name in names if any(part in name for part in KEPT_FLOAT)],
+            op_types_to_quantize=list(QUANTIZED[task]),
+            nodes_to_exclude=[name for name in names if any(part in name for part in KEPT_FLOAT[task])],
         )
         return target.read_bytes()
 
@@ -59,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
     parser.add_argument("--data", type=Path, required=True, help="renders for calibration (the validation split)")
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
-    parser.add_argument("--count", type=int, default=CALIBRATION_COUNT, help="pictures in the calibration set")
+    parser.add_argument("--count", type=int, default=CALIBRATION_COUNT, help="inputs in the calibration set")
     parser.add_argument("--out", type=Path, required=True, help="the int8 ONNX file")
 
 
@@ -68,5 +78,5 @@ def run(args: argparse.Namespace) -> int:
     fp32 = load(args.models, args.task).onnx
     int8 = to_int8(fp32, args.task, real_inputs(args.task, args.data, args.photographs, args.count))
     args.out.write_bytes(int8)
-    print(f"{args.out}: {len(fp32) / 1e6:.2f} -> {len(int8) / 1e6:.2f} MB; {named(args.count)}")
+    print(f"{args.out}: {len(fp32) / 1e6:.2f} -> {len(int8) / 1e6:.2f} MB; {named(args.task, args.count)}")
     return 0

@@ -14,19 +14,24 @@ from torch import nn
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import ExpressionModel, Model, aligned_crop, prepare
 from edgemon.manifest import ModelFile
-from export.babyehanet import TARGETS
+from edgemon.observations.pulse_network import PulseNetwork
+from export import cost
+from export.babyehanet import TARGETS, BabyEHANet
 from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.datasets import Renders
 from export.describe import NOTES, Notes, Precision, card, draft, finished, read_notes, write
-from export.evaluate import FACE_FREE_FRAMES, Report, evaluate_expression, evaluate_face
+from export.evaluate import FACE_FREE_FRAMES, evaluate_expression, evaluate_face
 from export.evaluate_expression import JUDGED, read_renders, visible_from
 from export.evaluate_face import by_kind, false_scores
+from export.evaluate_pulse import evaluate_pulse
+from export.evaluate_pulse import temperature as temperature_of_odds
 from export.expression_data import labels_of
 from export.face_cases import FREE_KINDS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import judge
 from export.metrics import temperature, threshold_at
 from export.onnx_export import TASKS, TaskName, calibrated, load_network, to_onnx
-from export.parity import INPUTS, check_difference, loss
+from export.parity import INPUTS, Judged, check_difference, loss
+from export.pulse_net import RATE, PulseNet
 from export.quantize import to_int8
 
 ALPHAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -56,14 +61,23 @@ class Plan:
         """A model of this release that is not measured yet."""
         return draft(self.task, precision, onnx, version=self.version, thresholds=thresholds, notes=self.notes)
 
-    def measure(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Report]:
+    def measure(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Judged]:
         """Choose the thresholds that data must choose, on `val`; measure on `test`."""
+        return {"face": self._face, "expression": self._expression, "pulse": self._pulse}[self.task](precision, onnx)
+
+    def _pulse(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Judged]:
+        file = self.draft(precision, onnx, {})
+        return file, evaluate_pulse(PulseNetwork(Model(file)), self.sources.test, self.sources.limit)
+
+    def _expression(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Judged]:
         s = self.sources
-        if self.task == "expression":
-            chosen = visibility_thresholds(ExpressionModel(Model(self.draft(precision, onnx, {}))), Renders(s.val))
-            file = self.draft(precision, onnx, chosen)
-            finder = FaceDetector(Model.open(self.folder, "face"))
-            return file, evaluate_expression(ExpressionModel(Model(file)), finder, s.test, s.photographs)
+        chosen = visibility_thresholds(ExpressionModel(Model(self.draft(precision, onnx, {}))), Renders(s.val))
+        file = self.draft(precision, onnx, chosen)
+        finder = FaceDetector(Model.open(self.folder, "face"))
+        return file, evaluate_expression(ExpressionModel(Model(file)), finder, s.test, s.photographs)
+
+    def _face(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Judged]:
+        s = self.sources
         alpha = self._alpha(precision, onnx)
         score = score_threshold(self._detector(precision, onnx, alpha), s)
         file = self.draft(precision, onnx, {"score": score, "alpha": alpha})
@@ -102,15 +116,21 @@ def visibility_thresholds(model: ExpressionModel, val: Renders) -> dict[str, flo
     return {region: visible_from(reads, region) for region in TARGETS if region not in JUDGED}
 
 
-def temperatures(network: nn.Module, val: Renders) -> dict[str, float]:
-    """The temperatures of what is judged, from the crops of a split that training did not see."""
+def temperatures(network: nn.Module, folder: Path) -> dict[str, float]:
+    """The temperatures of what a network tells as probabilities, from a split that training did not see."""
+    if isinstance(network, PulseNet):
+        return {RATE: temperature_of_odds(network, folder)}
+    return _temperatures_of_scores(network, Renders(folder)) if isinstance(network, BabyEHANet) else {}
+
+
+def _temperatures_of_scores(network: nn.Module, val: Renders) -> dict[str, float]:
     spec = TASKS["expression"].input
     logits, told, judged = [], [], []
     for index, row in enumerate(val.rows):
         if row["face_box"] is None:
             continue
         points = np.array(row["landmarks"], np.float32)
-        crop = aligned_crop(val.rgb(index), tuple(row["face_box"]), points, spec.shape[2])
+        crop = aligned_crop(val.rgb(index), tuple(row["face_box"]), points, spec.size_px[1])
         with torch.inference_mode():
             logits.append(network(torch.from_numpy(prepare(crop, spec))).numpy()[0])
         truth, weight = labels_of(row)
@@ -127,12 +147,11 @@ def release(plan: Plan, weights: Path) -> None:
         ValueError: the graph differs from its network, or the manifest would lack something.
     """
     network, s = load_network(plan.task, weights), plan.sources
-    if plan.task == "expression":
-        network = calibrated(network, temperatures(network, Renders(s.val)))
+    network = calibrated(network, temperatures(network, s.val))
     fp32 = to_onnx(network, plan.task)
     probe = Model(plan.draft("fp32", fp32, {"score": 0.5}))
     worst = check_difference(network, probe, real_inputs(plan.task, s.val, s.photographs, INPUTS))
-    print(f"{plan.task}: torch and fp32 differ by at most {worst:.1e} on {INPUTS} pictures")
+    print(f"{plan.task}: torch and fp32 differ by at most {worst:.1e} on {INPUTS} inputs")
     int8 = to_int8(fp32, plan.task, real_inputs(plan.task, s.val, s.photographs))
     graphs: tuple[tuple[Precision, bytes], ...] = (("fp32", fp32), ("int8", int8))
     measured = {precision: plan.measure(precision, graph) for precision, graph in graphs}
@@ -141,7 +160,8 @@ def release(plan: Plan, weights: Path) -> None:
     if not lost.within:
         shipped = shipped[:1]
     tables = {f"{precision} on unseen infants": tuple(r.lines()) for precision, (_, r) in measured.items()}
-    tables[f"int8, its ranges from {named(CALIBRATION_COUNT)}"] = tuple(lost.lines())
+    tables[f"int8, its ranges from {named(plan.task, CALIBRATION_COUNT)}"] = tuple(lost.lines())
+    tables["cost"] = tuple(cost.lines(network, probe))
     _write(plan, shipped, tables)
 
 
@@ -168,7 +188,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--notes", type=Path, help="use, data, licence and limits; export/notes/TASK.toml by default")
     parser.add_argument("--folder", type=Path, default=Path("models"), help="written to; expression needs face there")
-    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face)")
+    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,53 @@
+"""What one call of a network costs: multiplications counted in torch, milliseconds measured on its graph."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgemon.inference import Model
+
+_RUNS = 30
+
+
+def multiplications(network: nn.Module, example: Tensor) -> int:
+    """Of all convolutions, dense and recurrent layers in one call."""
+    total = 0
+
+    def count(module: nn.Module, given: tuple[Tensor, ...], made: object) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            assert isinstance(made, Tensor)
+            total += made.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            assert isinstance(made, Tensor)
+            total += made.numel() * module.in_features
+        elif isinstance(module, nn.RNNBase):
+            steps = given[0].shape[0] * given[0].shape[1]
+            total += steps * sum(p.numel() for p in module.parameters() if p.ndim == 2)
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.inference_mode():
+        network(example)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def lines(network: nn.Module, model: Model) -> Iterator[str]:
+    """Millions of multiplications and the median time of a call; of clips at 60 and 180 frames."""
+    for shape in dict.fromkeys(model.manifest.input.sized(frames) for frames in (60, 180)):
+        example = np.zeros(shape, np.float32)
+        took = []
+        for _ in range(_RUNS):
+            begun_s = time.perf_counter()
+            model(example)
+            took.append(time.perf_counter() - begun_s)
+        millions = multiplications(network, torch.from_numpy(example)) / 1e6
+        size = "x".join(map(str, shape))
+        yield f"{size}: {millions:.1f} million multiplications, {1e3 * statistics.median(took):.2f} ms on one thread"
