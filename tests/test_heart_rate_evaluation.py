@@ -17,6 +17,7 @@ from export.__main__ import main
 from export.heart_rate.answers import OURS_ALL, OURS_BEST, OURS_TRUSTED, Answers, answer
 from export.heart_rate.evaluate import HeartRateReport
 from export.heart_rate.goals import goals
+from export.heart_rate.layouts import open_any
 from export.heart_rate.made import MADE, Recipe, made
 from export.heart_rate.peers import PEERS, butterworth, detrended, pos, window_rgb
 from export.heart_rate.scores import (
@@ -66,6 +67,19 @@ def test_the_peers_bands_are_their_own() -> None:
     assert PEERS["pyVHR POS"](*found) == pytest.approx(fast.mean_bpm(40.0, 10.0), abs=4)
     assert PEERS["POS 1.5-4 Hz"](*low) >= 90
     assert PEERS["pyVHR POS"](*low) == pytest.approx(slow.mean_bpm(40.0, 10.0), abs=4)
+
+
+def test_the_peers_err_as_their_own_code_was_measured_to(shared: Path) -> None:
+    """YARDSTICKS.md on the first minute of rhesus session 5: 115.1 (toolbox), 20.9 (pyVHR), 10.9 (untracked)."""
+    (fifth,) = (r for r in open_any(shared / "data/pulse_rhesus") if r.name == "Session5")
+    wanted = {"rPPG-Toolbox POS": 115.1, "pyVHR POS": 20.9, "POS 1.5-4 Hz": 10.9}
+    for name, mae in wanted.items():
+        errors = []
+        for now_s in fifth.ends_s(10.0)[:51].tolist():
+            found = window_rgb(fifth, now_s, 10.0)
+            assert found is not None
+            errors.append(abs(PEERS[name](*found) - fifth.mean_bpm(now_s, 10.0)))
+        assert np.mean(errors) == pytest.approx(mae, rel=0.06)
 
 
 def test_pos_of_the_peers_is_the_published_loop() -> None:

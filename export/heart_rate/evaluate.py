@@ -113,7 +113,7 @@ class HeartRateReport:
     def _recording_lines(self) -> Iterator[str]:
         yield "per recording: MAE in bpm, 10 s | 20 s; trusted with its coverage at 10 s"
         names = (OURS_ALL, OURS_TRUSTED, "coverage", *PEERS)
-        yield f"  {'':<36}" + "".join(f"{name.removeprefix('ours, '):>18}" for name in names)
+        yield f"  {'':<38}" + "".join(f"{name.removeprefix('ours, '):>18}" for name in names)
         for a in self.answers:
             if not a.windows[OURS_ALL, SPANS_S[0]].judged.any():
                 continue
@@ -123,7 +123,7 @@ class HeartRateReport:
                 cells.append(" | ".join(f"{s.mae:.2f}" if math.isfinite(s.mae) else "-" for s in parts))
                 if method == OURS_TRUSTED:
                     cells.append(f"{parts[0].coverage:.0%} of {parts[0].windows}")
-            yield f"  {a.data + ', ' + a.recording:<36}" + "".join(f"{cell:>18}" for cell in cells)
+            yield f"  {a.data + ', ' + a.recording:<38}" + "".join(f"{cell:>18}" for cell in cells)
         yield ""
 
     def _calibration_lines(self) -> Iterator[str]:
@@ -198,7 +198,7 @@ def _header() -> Iterator[str]:
         f"heart rate: {heart_rate.MODEL}, trusted from quality {heart_rate.MIN_QUALITY}; "
         "causal, one window a second, windows pooled"
     )
-    yield "nothing of ours is fitted on recordings (constants and quality: made and rendered traces alone),"
+    yield "no weight of ours is fitted on recordings (the quality's are, on made and rendered traces of other seeds),"
     yield "so every recording is left out of the fit; ours chooses its window itself, and is judged by the mean truth"
     yield "of the last 10 and 20 s; in 'every window' the newest estimate stands where there is none (coverage: from"
     yield f"the first on); 'best 60 %': the {BEST_SHARE:.0%} of the windows with the highest quality"

@@ -83,8 +83,8 @@ def rendered(folder: Path) -> Iterator[Recording]:
     for line, text in enumerate(truth.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(text)
-            name, pulse, kind, motion = row["name"], row["pulse"], row["kind"], row["motion"]
-            identity = row["identity"]
+            name, pulse, identity = row["name"], row["pulse"], row["identity"]
+            shown = f"{row['motion'] if pulse else row['kind']}, {row['light']}"
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{truth}:{line}: no row of a rendered set: {error}") from error
         path = folder / f"{name}.npz"
@@ -96,7 +96,7 @@ def rendered(folder: Path) -> Iterator[Recording]:
                 raise ValueError(f"{path}: lacks {', '.join(sorted(missing))}")
             t_s, rgb, patches, bpm = (arrays[key] for key in ("t_s", "rgb", "patches", "bpm"))
         yield Recording(
-            f"{name} {motion if pulse else kind}",
+            f"{name} {shown}",
             f"identity {identity}",
             f"rendered {folder.name}" + ("" if pulse else ABSTAIN_SUFFIX),
             "rendered",
