@@ -141,7 +141,7 @@ def _temperatures_of_scores(network: nn.Module, val: Renders) -> dict[str, float
 
 
 def release(plan: Plan, weights: Path) -> None:
-    """Make, check and write everything; int8 only where it loses little enough.
+    """Make, check and write everything; int8 only where it loses little enough and is smaller.
 
     Raises:
         ValueError: the graph differs from its network, or the manifest would lack something.
@@ -157,10 +157,14 @@ def release(plan: Plan, weights: Path) -> None:
     measured = {precision: plan.measure(precision, graph) for precision, graph in graphs}
     lost = loss(measured["fp32"][1], measured["int8"][1])
     shipped = [finished(file, report.metrics()) for file, report in measured.values()]
-    if not lost.within:
+    smaller = len(int8) < len(fp32)
+    if not (lost.within and smaller):
         shipped = shipped[:1]
     tables = {f"{precision} on unseen infants": tuple(r.lines()) for precision, (_, r) in measured.items()}
-    tables[f"int8, its ranges from {named(plan.task, CALIBRATION_COUNT)}"] = tuple(lost.lines())
+    tables[f"int8, its ranges from {named(plan.task, CALIBRATION_COUNT)}"] = (
+        *lost.lines(),
+        *(() if smaller else ("int8 saves no bytes, since few of this network's are weights; fp32 is shipped alone",)),
+    )
     tables["cost"] = tuple(cost.lines(network, probe))
     _write(plan, shipped, tables)
 
