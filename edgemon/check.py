@@ -23,7 +23,7 @@ def check(config: Config) -> Iterator[str]:
     for bed in config.beds:
         yield f"bed {bed.id}: {open_source(bed, paced=True).name}"
     folder = config.models.folder or manifest.default_folder()
-    for name in (config.models.face, config.models.expression):
+    for name in config.models.names:
         yield f"model {name}: {Model.open(folder, name).manifest.label}"
     password(config.mqtt)
     if config.mqtt.tls:

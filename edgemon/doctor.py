@@ -132,7 +132,7 @@ def _camera(bed: Bed, name: str) -> Finding:
 def models(config: Config) -> Iterator[Finding]:
     """Whether each model is the released one, loads and runs."""
     folder = config.models.folder or manifest.default_folder()
-    for name in dict.fromkeys((config.models.face, config.models.expression)):
+    for name in dict.fromkeys(config.models.names):
         try:
             model = Model.open(folder, name, config.models.threads)
         except EdgemonError as error:

@@ -32,11 +32,12 @@ from edgemon.messages import Composer, Stamp
 from edgemon.observations import FaceObserver, TraceObserver
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
+from edgemon.observations.pulse_network import PulseNetwork
 from edgemon.records import Face, Frame, Health, HeartRate, Message, Observation, PatientState, Reason
 from edgemon.states import HEART_RATE, StateEstimator
 
 SAMPLE_FACE_UP_TO_S = 1.0  # skin is read where the face was seen at most this long ago
-TRACE_S = 30.0
+TRACE_S = 12.0
 TICK_S = 0.25  # how often there is something to say
 SEARCH_S = 10.0  # a face just lost is looked for at twice the rate for so long
 CALM_S = 10.0  # a face at rest for so long is looked for at half the rate
@@ -149,7 +150,7 @@ class Sight:
         """Read the skin's colour: for every frame, in the capture thread, never blocking."""
         face = self._face
         if face is not None and frame.captured_s - face.detected_s <= SAMPLE_FACE_UP_TO_S:
-            self.ring.append(regions.sample(frame, face))
+            self.ring.append(regions.sample(frame, face, with_patch=self._heart_rate.reads_patches))
 
     def look(self, frame: Frame) -> Seen:
         """Run whatever is due on this frame: the detector, the face observers, the heart rate.
@@ -275,14 +276,17 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
     network = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
     detector = OncePerPicture(network)
     expression = ExpressionModel(Model.open(folder, config.models.expression, config.models.threads))
-    models = (network.manifest, expression.manifest)
+    pulse = (
+        PulseNetwork(Model.open(folder, config.models.pulse, config.models.threads)) if config.models.pulse else None
+    )
+    models = (network.manifest, expression.manifest, *((pulse.manifest,) if pulse else ()))
     return tuple(
         Sight(
             bed,
             config.cadence,
             detector=detector,
             observers=(ExpressionObserver(expression),),
-            heart_rate=HeartRateObserver(bed.id),
+            heart_rate=HeartRateObserver(bed.id, network=pulse),
             models=models,
         )
         for bed in config.beds

@@ -186,12 +186,16 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SkinSample:
-    """Mean colour of each skin region in one frame: float32 (R, 3) RGB in 0..255, NaN where a region is out of view."""
+    """Mean colour of each skin region in one frame: float32 (R, 3) RGB in 0..255, NaN where a region is out of view.
+
+    `patch` is the upright face as means, float32 RGB (16, 16, 3) in 0..255, where a pulse network reads it.
+    """
 
     captured_s: float
     seq: int
     track_id: int
     rgb: NDArray[np.float32]
+    patch: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         _require(self.rgb.ndim == 2 and self.rgb.shape[1] == 3, f"rgb must be (R, 3), got {self.rgb.shape}")

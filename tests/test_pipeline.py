@@ -64,6 +64,7 @@ class Seer:
 
 class Pulse:
     name = "heart_rate"
+    reads_patches = False
 
     def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation:
         value = HeartRate(140.0, 10.0, "rPPG-POS") if len(trace) > 30 else None

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgemon.faces.patch import patch
 from edgemon.records import Face, Frame, SkinSample
 
 REGIONS: Final = ("forehead", "right cheek", "left cheek")
@@ -58,9 +59,10 @@ def mean_rgb(rgb: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
     return means
 
 
-def sample(frame: Frame, face: Face) -> SkinSample:
-    """One sample of the skin trace."""
-    return SkinSample(frame.captured_s, frame.seq, face.track_id, mean_rgb(frame.rgb, face))
+def sample(frame: Frame, face: Face, *, with_patch: bool = False) -> SkinSample:
+    """One sample of the skin trace; with the face's patch where a network will read it."""
+    seen = patch(frame.rgb, face.landmarks) if with_patch else None
+    return SkinSample(frame.captured_s, frame.seq, face.track_id, mean_rgb(frame.rgb, face), seen)
 
 
 def _signed_areas(corners: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,8 +16,8 @@ _NEAR_BPM: Final = 6.0
 _ALIKE_BPM: Final = 8.0
 _HALVES_BPM: Final = 12.0
 
-OFFSET: Final = 1.58
-WEIGHTS: Final = (6.68, 2.29, 8.78, -41.03, 3.67)  # of Signs, in order; python -m export fit-heart-rate prints them
+OFFSET: Final = -2.87
+WEIGHTS: Final = (4.15, 1.42, 11.38, -18.98, 1.68)  # of Signs, in order; python -m export fit-heart-rate prints them
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,13 @@ COLOUR: Final = ("POS", "PBV")
 GREY: Final = ("GREEN",)  # all that one channel leaves
 _GREY_BELOW: Final = 3e-4  # spread of the channels' change
 
-_RIDGE: Final = 3e-3
+_RIDGE: Final = 5e-4  # of the light: what moves less than this is left alone
 _FLOOR: Final = 1e-2
 _ACROSS: Final = 0.1  # weight of colour across blood against the pulses
 _STEP_S: Final = 0.2
 _RESTLESS: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
+_ABRUPT_S: Final = 0.1
+_ALIKE: Final = 0.25  # of a step, by which regions may differ in it
 _LASTING: Final = 0.015  # change of the level through a step of the exposure or the white balance
 
 
@@ -89,14 +91,14 @@ def cut(rgb: Array, fs_hz: float, end_s: float) -> Slice:
     across = np.zeros((2, len(rgb), sums.shape[-1]), np.float32)
     across[:, seen] = sums[len(methods) * len(every) :].reshape(2, len(regions), -1)
     pulses, moved = blood.reshape(-1, sums.shape[-1]), across.reshape(-1, sums.shape[-1])
-    level = np.log(np.maximum(regions[:, -count:].mean(axis=0), 1.0))
+    levels = np.log(np.maximum(regions[:, -count:], 1.0))
     return Slice(
         pulses,
         moved,
         np.concatenate([pulses, moved]) @ moved.T,
         float(np.sqrt(_energy(sums[: len(every)]).min() / _unit_energy(fs_hz))),
-        _restless(level, fs_hz),
-        _stepped(level, fs_hz),
+        _restless(levels.mean(axis=(0, 2)), fs_hz),
+        _stepped(levels, fs_hz),
         grey,
     )
 
@@ -116,9 +118,9 @@ def look(slices: Sequence[Slice | None], fs_hz: float) -> Windows | None:
     moved = np.stack([s.moved for s in kept])
     clean = np.stack([s.pulses for s in kept]) - _follows(kept, fs_hz) @ moved
     energy = _energy(clean)
+    main = min(LENGTHS[1], full[-1])
     stillness = _stillness(clean, moved)
     clean /= np.sqrt(energy + _FLOOR * energy.mean(axis=0) + 1e-30)[..., None].astype(np.float32)
-    main = min(LENGTHS[1], full[-1])
     half = (main + 1) // 2
     spans = [(0, n) for n in full] + [(0, main), (0, half), (main - half, half)]
     tapers = np.stack([_taper(back, newest, count) for newest, count in spans]).astype(np.float32)
@@ -178,7 +180,7 @@ def _unit_energy(fs_hz: float) -> float:
 
 
 def _follows(kept: list[Slice], fs_hz: float) -> Sums:
-    """Weights (K, J) with which the pulses follow what moved; a pulse's ridge spares what is as faint."""
+    """Weights (K, J) with which the pulses follow what moved; a ridge spares what is fainter than a pulse."""
     common = np.stack([s.common for s in kept]).sum(axis=0, dtype=np.float64)
     count = len(kept[0].pulses)
     ridge = _RIDGE**2 * len(kept) * _unit_energy(fs_hz)
@@ -186,24 +188,28 @@ def _follows(kept: list[Slice], fs_hz: float) -> Sums:
     return np.asarray(np.linalg.solve(inner, common[:count].T).T, np.float32)
 
 
-def _stillness(pulses: Sums, moved: Sums) -> Array:
+def _stillness(clean: Sums, moved: Sums) -> Array:
     """At each rate (B,), the share of power 0..1 that does not lie across blood."""
-    blood, across = (_power(x).mean(axis=(0, 1), dtype=np.float64) for x in (pulses, moved))
+    blood, across = (_power(x).mean(axis=(0, 1), dtype=np.float64) for x in (clean, moved))
     return np.asarray(blood / (blood + _ACROSS * across + 1e-30))
 
 
-def _restless(level: Array, fs_hz: float) -> float:
+def _restless(luma: Array, fs_hz: float) -> float:
     apart = max(1, round(_STEP_S * fs_hz))
-    luma = level.mean(axis=1)
     return float((np.abs(luma[apart:] - luma[:-apart]) > _RESTLESS).mean())
 
 
-def _stepped(level: Array, fs_hz: float) -> bool:
-    """Whether any channel (N, 3) changes within 0.2 s and stays changed: exposure, gain or white balance."""
-    apart, side = max(1, round(_STEP_S * fs_hz)), round(0.4 * fs_hz)
-    jump = np.abs(level[apart:] - level[:-apart]).max(axis=1)
-    at = int(jump.argmax())
-    before, after = level[max(0, at - side) : at + 1], level[at + apart : at + apart + side]
-    lasting = np.abs(after.mean(axis=0) - before.mean(axis=0))
-    around = np.maximum(before.std(axis=0), after.std(axis=0))
-    return bool(((lasting > _LASTING) & (lasting > 4 * around)).any())
+def _stepped(levels: Array, fs_hz: float) -> bool:
+    """Whether log colours (R, N, 3) change within 0.1 s, stay changed, and do so in all regions alike.
+
+    So do exposure, gain and white balance; what moves changes each region in its own way.
+    """
+    apart, side = max(1, round(_ABRUPT_S * fs_hz)), round(0.4 * fs_hz)
+    mean = levels.mean(axis=0)
+    at = int(np.abs(mean[apart:] - mean[:-apart]).max(axis=1).argmax())
+    before, after = levels[:, max(0, at - side) : at + 1], levels[:, at + apart : at + apart + side]
+    steps = after.mean(axis=1) - before.mean(axis=1)
+    step = steps.mean(axis=0)
+    around = np.maximum(before.mean(axis=0).std(axis=0), after.mean(axis=0).std(axis=0))
+    alike = float(np.abs(steps - step).max()) < _ALIKE * float(np.abs(step).max())
+    return alike and bool(((np.abs(step) > _LASTING) & (np.abs(step) > 4 * around)).any())
