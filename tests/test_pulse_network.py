@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from edgemon.rppg import GRID_BPM
 with warnings.catch_warnings():  # torch's own imports warn
     warnings.simplefilter("ignore")
     torch = pytest.importorskip("torch", reason="needs the extra `export`")
+    from export.__main__ import main
     from export.cost import multiplications
-    from export.describe import NOTES, draft, read_notes
-    from export.evaluate_pulse import Reads
+    from export.describe import NOTES, draft, finished, read_notes, write
+    from export.evaluate_pulse import Reads, evaluate_pulse, of_clips, peak_bpm
     from export.onnx_export import calibrated, load_network, to_onnx
     from export.parity import check_difference, temperatures_in
     from export.pulse_losses import pulse_losses
@@ -149,3 +152,45 @@ def test_figures_judge_newborn_rates_in_colour() -> None:
     assert told["within 5 bpm", "in colour"] == 0.5
     assert told["beyond 10 bpm", "quality 0.8"] == 0.5
     assert told["quality 0.8 told", "no pulse to see"] == 1
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A clip at 150 bpm and one of a doll, in the layout of `synthesize pulses`."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    t_s = np.arange(300) / 30
+    rows = []
+    for name, alive in (("000", True), ("001", False)):
+        beat = 0.5 * alive * np.sin(2 * np.pi * 2.5 * t_s)[:, None] * np.array([0.3, 0.8, 0.5])
+        patches = np.broadcast_to((120 + beat)[:, None, None], (300, 16, 16, 3)).astype(np.float32)
+        bpm = np.full(300, 150.0 if alive else np.nan)
+        np.savez(folder / f"{name}.npz", t_s=t_s, patches=patches, bpm=bpm)
+        rows.append({"name": name, "pulse": alive, "motion": "asleep"})
+    (folder / "truth.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_clips_are_judged_at_every_second(clips: Path, device: PulseNetwork) -> None:
+    windows = list(of_clips(clips))
+    assert [w.shown for w in windows] == ["asleep"] * 3 + ["lifeless"] * 3
+    assert windows[0].patches.shape == (180, 16, 16, 3)
+    assert peak_bpm(windows[0].patches) == pytest.approx(150, abs=1)
+    report = evaluate_pulse(device, clips)
+    assert list(report.reads) == [2, 4, 6]
+    assert report.reads[6].errors(classical=True) == pytest.approx([0, 0, 0], abs=1)
+    assert len(report.reads[2].false) == 3
+    assert all(metric.data == "clips clips (6 windows)" for metric in report.metrics())
+
+
+def test_the_command_prints_the_figures(
+    clips: Path, onnx: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = draft("pulse", "fp32", onnx, version="0.1.0", thresholds={}, notes=read_notes(NOTES / "pulse.toml"))
+    report = evaluate_pulse(PulseNetwork(Model(made)), clips)
+    write(finished(made, report.metrics()), tmp_path)
+    assert main(["evaluate", "pulse", "--models", str(tmp_path), "--data", str(clips)]) == 0
+    assert capsys.readouterr().out.splitlines() == list(report.lines())
+    (clips / "truth.jsonl").write_text('{"name": "nothing"}\n')
+    assert main(["evaluate", "pulse", "--models", str(tmp_path), "--data", str(clips)]) == 2
+    assert "truth.jsonl:1: no clip of" in capsys.readouterr().err
