@@ -29,6 +29,8 @@ _CLEAR_SNR: Final = 1.5  # signal-to-noise power ratio from which a window speak
 _FLOOR: Final = 0.02
 _MAX_SAY: Final = 4.0
 _SAY: Final = 0.6  # weight of a second's look: windows of 10 s overlap
+_OCTAVE_BPM: Final = 10.0
+_CLEAR_SHARE: Final = 0.35  # of the power, about twice what the highest peak of noise has
 _NEAR_BPM: Final = 10.0
 _FASTEST_BPM_S: Final = 2.5  # a heart rate that climbs into crying stays below
 _HOLD_S: Final = 10.0
@@ -143,6 +145,9 @@ class HeartRateObserver:
         self._belief, self._unheard_s = rppg.follow(self._belief, said, _SAY, self._unheard_s), 0.0
         clear = min(_MAX_SAY, max(0.0, windows.snr[0] - _UNCLEAR_SNR))
         bpm = rppg.peak_bpm(self._belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
+        if _may_be_half(bpm, windows.shares):
+            self._belief = rppg.PRIOR
+            return self._abstain(Reason.LOW_SNR, now_s)
         self.signs = rppg.Signs.of(bpm, self._belief, windows)
         quality = rppg.quality_of(self.signs)
         self.estimate = (bpm, quality)
@@ -166,6 +171,14 @@ class HeartRateObserver:
 
     def _abstain(self, reason: Reason, captured_s: float, quality: float = 0.0) -> Observation:
         return Observation(self._bed, self.name, captured_s, None, reason, quality, self._model)
+
+
+def _may_be_half(bpm: float, shares: rppg.Array) -> bool:
+    """Whether any signal (K, B) has a clear peak at twice the rate: no harmonic of a pulse outdoes its fundamental."""
+    peaks = rppg.GRID_BPM[shares.argmax(axis=-1)]
+    near = np.abs(rppg.GRID_BPM - peaks[:, None]) <= _OCTAVE_BPM
+    clear = np.where(near, shares, 0.0).sum(axis=-1) >= _CLEAR_SHARE
+    return bool((clear & (np.abs(peaks - 2 * bpm) <= _OCTAVE_BPM)).any())
 
 
 def _say(windows: rppg.Windows) -> tuple[rppg.Array, float]:

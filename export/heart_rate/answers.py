@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,13 @@ class _Read:
     reasons: Counter[str]
 
 
-def answer(recording: Recording, peers: Mapping[str, Estimate] = PEERS) -> Answers:
-    """All answers for one recording."""
-    read = _read(recording)
+def answer(
+    recording: Recording,
+    peers: Mapping[str, Estimate] = PEERS,
+    observer: Callable[[str], HeartRateObserver] = HeartRateObserver,
+) -> Answers:
+    """All answers for one recording; `observer` makes a fresh one for a bed."""
+    read = _read(recording, observer("cot-1"))
     out: dict[tuple[str, float], Windows] = {}
     for span_s in SPANS_S:
         ends_s = recording.ends_s(span_s)
@@ -68,12 +72,11 @@ def _asked(recording: Recording, estimate: Estimate, span_s: float) -> Array:
     return np.array(bpm)
 
 
-def _read(recording: Recording) -> _Read:
-    """Our observer as the daemon runs it: once a second from the start, with the newest 30 s of the trace.
+def _read(recording: Recording, observer: HeartRateObserver) -> _Read:
+    """Our observer as the daemon runs it: once a second from the start, with as much of the trace as it keeps.
 
     Windows are counted from 10 s on, as the peers' are; where there is no estimate the newest one stands at quality 0.
     """
-    observer = HeartRateObserver("cot-1")
     samples = deque(recording.samples())
     trace: deque[SkinSample] = deque()
     ends_s = recording.ends_s(SPANS_S[0])
