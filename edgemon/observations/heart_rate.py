@@ -19,7 +19,7 @@ WARM_UP_S: Final = 6.0
 MODEL: Final = "rppg@2"
 METHOD: Final = "rPPG-POS+PBV"
 NETWORK: Final = "network"
-MIN_QUALITY: Final = 0.75
+MIN_QUALITY: Final = 0.7
 
 _STALE_S: Final = 1.0  # a trace that ended longer ago belongs to a face that is gone
 _JERKY: Final = 0.05  # above which a poor signal is laid to motion
@@ -31,6 +31,8 @@ _MAX_SAY: Final = 4.0
 _SAY: Final = 0.6  # weight of a second's look: windows of 10 s overlap
 _OCTAVE_BPM: Final = 10.0
 _CLEAR_SHARE: Final = 0.35  # of the power, about twice what the highest peak of noise has
+_DOUBLE_BPM: Final = 2.0
+_DOUBLED: Final = 1.5
 _NEAR_BPM: Final = 10.0
 _FASTEST_BPM_S: Final = 2.5  # a heart rate that climbs into crying stays below
 _HOLD_S: Final = 10.0
@@ -145,7 +147,7 @@ class HeartRateObserver:
         self._belief, self._unheard_s = rppg.follow(self._belief, said, _SAY, self._unheard_s), 0.0
         clear = min(_MAX_SAY, max(0.0, windows.snr[0] - _UNCLEAR_SNR))
         bpm = rppg.peak_bpm(self._belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
-        if _may_be_half(bpm, windows.shares):
+        if _may_be_half(bpm, windows.shares) or _may_be_double(bpm, windows.halved):
             self._belief = rppg.PRIOR
             return self._abstain(Reason.LOW_SNR, now_s)
         self.signs = rppg.Signs.of(bpm, self._belief, windows)
@@ -179,6 +181,11 @@ def _may_be_half(bpm: float, shares: rppg.Array) -> bool:
     near = np.abs(rppg.GRID_BPM - peaks[:, None]) <= _OCTAVE_BPM
     clear = np.where(near, shares, 0.0).sum(axis=-1) >= _CLEAR_SHARE
     return bool((clear & (np.abs(peaks - 2 * bpm) <= _OCTAVE_BPM)).any())
+
+
+def _may_be_double(bpm: float, halved: rppg.Array) -> bool:
+    """Whether there is far more power at half of the rate: a heart below the band, whose harmonic lies in it."""
+    return float(halved[np.abs(rppg.GRID_BPM - bpm) <= _DOUBLE_BPM].min()) > _DOUBLED
 
 
 def _say(windows: rppg.Windows) -> tuple[rppg.Array, float]:

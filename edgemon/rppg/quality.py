@@ -16,8 +16,8 @@ _NEAR_BPM: Final = 6.0
 _ALIKE_BPM: Final = 8.0
 _HALVES_BPM: Final = 12.0
 
-OFFSET: Final = -2.87
-WEIGHTS: Final = (4.15, 1.42, 11.38, -18.98, 1.68)  # of Signs, in order; python -m export fit-heart-rate prints them
+OFFSET: Final = -5.82
+WEIGHTS: Final = (2.59, 1.39, 7.73, 6.18, -8.81, 2.27)  # of Signs; `export fit-heart-rate` prints them
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,16 @@ class Signs:
 
     `belief`: log odds of the tracker's mass within 6 bpm. `agreement`: share of the signals, of all regions and
     methods, that peak within 8 bpm. `steadiness`: power within 12 bpm in both halves of the window, as their mean.
-    `sureness`: 1 less the belief's entropy over that of no knowledge; it counts against the rate, for a belief that is
-    narrower than a heart is steady comes from something else. `stillness`: share of the power at the rate that does not
-    lie across blood.
+    `constancy`: power within 12 bpm in the window before it; steadiness again while there is none. `sureness`: 1 less
+    the belief's entropy over that of no knowledge; it counts against the rate, for a belief that is narrower than a
+    heart is steady comes from something else. `stillness`: share of the power at the rate that does not lie across
+    blood.
     """
 
     belief: float
     agreement: float
     steadiness: float
+    constancy: float
     sureness: float
     stillness: float
 
@@ -49,6 +51,7 @@ class Signs:
             math.log((near + 0.01) / (1.01 - near)),
             float((np.abs(peaks - bpm) <= _ALIKE_BPM).mean()),
             math.sqrt(first * last),
+            math.sqrt(first * last) if windows.before is None else float(windows.before[off_bpm <= _HALVES_BPM].sum()),
             1.0 - entropy,
             float(windows.stillness[int(off_bpm.argmin())]),
         )

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from edgemon.rppg.methods import METHODS, across_blood
 from edgemon.rppg.sampling import Array
-from edgemon.rppg.spectra import GRID_BPM, combine, shares_of, snr_db
+from edgemon.rppg.spectra import BELOW_BPM, GRID_BPM, combine, shares_of, snr_db
 
 Sums = NDArray[np.float32]
+
+_BPM: Final = np.concatenate([BELOW_BPM, GRID_BPM])
+_BAND: Final = slice(len(BELOW_BPM), None)
 
 SLICE_S: Final = 2.0
 HOP_S: Final = 1.0  # Hann slices at half their length sum to one
@@ -38,9 +41,9 @@ _LASTING: Final = 0.015  # change of the level through a step of the exposure or
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """Fourier sums of SLICE_S at GRID_BPM, cosines then sines, phases by time 0.
+    """Fourier sums of SLICE_S at BELOW_BPM and GRID_BPM, cosines then sines, phases by time 0.
 
-    `pulses` (K, 2 B) are of methods times regions and their mean, `moved` (J, 2 B) of colour across blood; regions out
+    `pulses` (K, 2 C) are of methods times regions and their mean, `moved` (J, 2 C) of colour across blood; regions out
     of view are zero. `common` (K + J, J) are the inner products of all with `moved`. `amplitude` is the least RMS of
     the first method's pulse over the regions in view, a share of the light; `restless` the share of the slice in which
     brightness changes far more than a pulse can; `stepped` tells a change of exposure, `grey` a picture without colour.
@@ -60,8 +63,9 @@ class Windows:
     """What the newest slices say: a spectrum (B,) for each of LENGTHS that is full enough, and who says so.
 
     `shares` are the signals' spectra (K, B) in the 10 s window (6 s before there are 10), `halves` those of its older
-    and newer half together, `stillness` (B,) the pulses' share 0..1 of all power at each rate, `snr` the highest
-    signal-to-noise power ratio of a signal by window.
+    and newer half together, `before` that of the window before it, where there is one. `stillness` (B,) is the pulses'
+    share 0..1 of all power at each rate, `snr` the signal-to-noise power ratio by window, `halved` (B,) the power at
+    half of each rate over that at the rate, of the first method in the longest window.
     """
 
     spectra: tuple[Array, ...]
@@ -69,7 +73,9 @@ class Windows:
     seconds: tuple[float, ...]
     shares: Array
     halves: tuple[Array, Array]
+    before: Array | None
     stillness: Array
+    halved: Array
 
 
 def cut(rgb: Array, fs_hz: float, end_s: float) -> Slice:
@@ -122,17 +128,21 @@ def look(slices: Sequence[Slice | None], fs_hz: float) -> Windows | None:
     stillness = _stillness(clean, moved)
     clean /= np.sqrt(energy + _FLOOR * energy.mean(axis=0) + 1e-30)[..., None].astype(np.float32)
     half = (main + 1) // 2
-    spans = [(0, n) for n in full] + [(0, main), (0, half), (main - half, half)]
+    spans = [(0, n) for n in full] + [(0, main), (0, half), (main - half, half), (main, main)]
     tapers = np.stack([_taper(back, newest, count) for newest, count in spans]).astype(np.float32)
     power = _power((tapers @ clean.reshape(len(kept), -1)).reshape(len(spans), *clean.shape[1:]))
-    shares = shares_of(power[:, energy.sum(axis=0) > 0].astype(np.float64))
+    shares = shares_of(power[:, energy.sum(axis=0) > 0][..., _BAND].astype(np.float64))
     if not shares.size:
         return None
     seconds = [(count + 1) * HOP_S for _, count in spans]
-    *spectra, _, newer, older = (combine(part, t) for part, t in zip(shares, seconds, strict=True))
+    *spectra, _, newer, older, past = (combine(part, t) for part, t in zip(shares, seconds, strict=True))
+    before = past if (back > main).sum() >= LEAST * main else None
     ratios = (snr_db(part, GRID_BPM[part.argmax()], t) for part, t in zip(spectra, seconds, strict=False))
     snr = tuple(float(10 ** (ratio / 10)) for ratio in ratios)
-    return Windows(tuple(spectra), snr, tuple(seconds[: len(full)]), shares[len(full)], (newer, older), stillness)
+    halved = _halved(power[len(full) - 1, : clean.shape[1] // len(COLOUR)].sum(axis=0, dtype=np.float64))
+    return Windows(
+        tuple(spectra), snr, tuple(seconds[: len(full)]), shares[len(full)], (newer, older), before, stillness, halved
+    )
 
 
 def _grey(rgb: Array) -> bool:
@@ -146,8 +156,8 @@ def _fourier(signals: Array, fs_hz: float, end_s: float) -> Sums:
     taper, waves = _waves(count, fs_hz)
     centred = signals - (signals @ taper)[:, None] / taper.sum()
     sums = centred @ waves
-    cosines, sines = sums[:, : len(GRID_BPM)], sums[:, len(GRID_BPM) :]
-    phase = 2 * np.pi / 60 * (end_s - count / fs_hz) * GRID_BPM
+    cosines, sines = sums[:, : len(_BPM)], sums[:, len(_BPM) :]
+    phase = 2 * np.pi / 60 * (end_s - count / fs_hz) * _BPM
     c, s = np.cos(phase), np.sin(phase)
     return np.concatenate([cosines * c - sines * s, sines * c + cosines * s], axis=1).astype(np.float32)
 
@@ -155,7 +165,7 @@ def _fourier(signals: Array, fs_hz: float, end_s: float) -> Sums:
 @lru_cache(maxsize=8)
 def _waves(count: int, fs_hz: float) -> tuple[Array, Array]:
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(count) + 0.5) / count)
-    phase = 2 * np.pi / 60 * np.arange(count)[:, None] / fs_hz * GRID_BPM
+    phase = 2 * np.pi / 60 * np.arange(count)[:, None] / fs_hz * _BPM
     return taper, taper[:, None] * np.hstack([np.cos(phase), np.sin(phase)])
 
 
@@ -171,7 +181,7 @@ def _energy(sums: Sums) -> Array:
 
 def _power(sums: Sums) -> Sums:
     squares = sums**2
-    return squares[..., : len(GRID_BPM)] + squares[..., len(GRID_BPM) :]
+    return squares[..., : len(_BPM)] + squares[..., len(_BPM) :]
 
 
 def _unit_energy(fs_hz: float) -> float:
@@ -191,7 +201,13 @@ def _follows(kept: list[Slice], fs_hz: float) -> Sums:
 def _stillness(clean: Sums, moved: Sums) -> Array:
     """At each rate (B,), the share of power 0..1 that does not lie across blood."""
     blood, across = (_power(x).mean(axis=(0, 1), dtype=np.float64) for x in (clean, moved))
-    return np.asarray(blood / (blood + _ACROSS * across + 1e-30))
+    return np.asarray(blood / (blood + _ACROSS * across + 1e-30))[_BAND]
+
+
+def _halved(power: Array) -> Array:
+    """Of powers (C,), the one at half of each rate over the one at the rate (B,)."""
+    half = np.interp(GRID_BPM / 2, _BPM, power)
+    return np.asarray(half / (power[_BAND] + 1e-30))
 
 
 def _restless(luma: Array, fs_hz: float) -> float:

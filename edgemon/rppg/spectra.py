@@ -11,6 +11,7 @@ from edgemon.rppg.sampling import Array
 LOW_BPM: Final = 72.0
 HIGH_BPM: Final = 240.0
 GRID_BPM: Final[Array] = np.arange(LOW_BPM, HIGH_BPM + 0.5, 1.0)  # peaks are interpolated between these
+BELOW_BPM: Final[Array] = np.arange(LOW_BPM / 2, LOW_BPM, 1.0)  # looked at lest a slow heart's harmonic be its rate
 
 
 def shares_of(power: Array) -> Array:
