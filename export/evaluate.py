@@ -64,7 +64,7 @@ def _expression(args: argparse.Namespace) -> Report:
 
 
 def _heart_rate(args: argparse.Namespace) -> Report:
-    return evaluate_heart_rate(args.data or default_folders(), args.models)
+    return evaluate_heart_rate(args.data or default_folders(), args.models, args.model)
 
 
 def _pulse(args: argparse.Namespace) -> Report:
@@ -98,7 +98,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `evaluate`."""
     parser.add_argument("task", choices=tuple(REPORTS))
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
-    parser.add_argument("--model", help="the model's name there, such as face-int8; the task's by default")
+    parser.add_argument(
+        "--model",
+        help="the model's name there, such as face-int8; the task's by default (heart-rate: none)",
+    )
     parser.add_argument(
         "--data",
         type=Path,

@@ -6,13 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from edgemon.inference import Model
 from edgemon.manifest import Metric
 from edgemon.observations import heart_rate
+from edgemon.observations.pulse_network import PulseNetwork
 from export.heart_rate.answers import OURS_ALL, OURS_BEST, OURS_TRUSTED, SPANS_S, Answers, answer
 from export.heart_rate.goals import goals
 from export.heart_rate.layouts import open_any
@@ -41,8 +43,8 @@ def default_folders() -> list[Path]:
     return [p for p in (*shared, Path(".cache/pulses/test")) if p.is_dir()]
 
 
-def evaluate_heart_rate(folders: Sequence[Path], models: Path) -> HeartRateReport:
-    """Every recording of the folders.
+def evaluate_heart_rate(folders: Sequence[Path], models: Path, network: str | None = None) -> HeartRateReport:
+    """Every recording of the folders; `network` names a model that is heard beside the spectra of those with patches.
 
     Raises:
         ValueError: a folder has no known layout, or something in it is malformed; or there is no folder.
@@ -50,7 +52,10 @@ def evaluate_heart_rate(folders: Sequence[Path], models: Path) -> HeartRateRepor
     if not folders:
         raise ValueError("no recordings: neither --data nor ../shared/data/pulse_* nor .cache/pulses/test is there")
     found = (recording for folder in folders for recording in open_any(folder, models))
-    return HeartRateReport(tuple(answer(recording) for recording in tqdm(found, unit=" recordings", disable=None)))
+    reader = PulseNetwork(Model.open(models, network)) if network else None
+    observer = partial(heart_rate.HeartRateObserver, network=reader)
+    bar = tqdm(found, unit=" recordings", disable=None)
+    return HeartRateReport(tuple(answer(recording, observer=observer) for recording in bar))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class Recording:
         rgb = self.rgb.astype(np.float32)
         ids = np.ones(len(rgb), np.int64) if self.track_id is None else self.track_id
         seen = np.isfinite(rgb).any(axis=(1, 2))
-        return [SkinSample(float(self.t_s[i]), int(i), int(ids[i]), rgb[i]) for i in np.flatnonzero(seen)]
+        shown = [None] * len(rgb) if self.patches is None else list(self.patches)
+        return [SkinSample(float(self.t_s[i]), int(i), int(ids[i]), rgb[i], shown[i]) for i in np.flatnonzero(seen)]
 
 
 def steps_at(t_s: Array, starts_s: Array, values: Array, end_s: float) -> Array:
