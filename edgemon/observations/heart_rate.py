@@ -144,11 +144,12 @@ class HeartRateObserver:
         said, window_s = _say(windows)
         if reading is not None:
             said = said + reading.quality * np.log(reading.odds * len(said) + _FLOOR)
+        unmoved = rppg.follow(self._belief, np.zeros(len(said)), _SAY, self._unheard_s)
         self._belief, self._unheard_s = rppg.follow(self._belief, said, _SAY, self._unheard_s), 0.0
         clear = min(_MAX_SAY, max(0.0, windows.snr[0] - _UNCLEAR_SNR))
         bpm = rppg.peak_bpm(self._belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
         if _may_be_half(bpm, windows.shares) or _may_be_double(bpm, windows.halved):
-            self._belief = rppg.PRIOR
+            self._belief = unmoved
             return self._abstain(Reason.LOW_SNR, now_s)
         self.signs = rppg.Signs.of(bpm, self._belief, windows)
         quality = rppg.quality_of(self.signs)
