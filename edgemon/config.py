@@ -147,7 +147,7 @@ class Models(Settings):
     folder: Path | None = Field(None, description="default: the models that ship with edgemon")
     face: str = "face"
     expression: str = "expression"
-    pulse: str | None = Field(None, description="a network that reads the heart rate from 2 s on; null for none")
+    pulse: str | None = Field("pulse", description="the network that reads the heart rate from 2 s on; null for none")
     threads: int = Field(1, ge=1, le=8)
 
     @property
