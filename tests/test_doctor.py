@@ -158,7 +158,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_released_models_are_well(folder: Path) -> None:
-    found = list(doctor.models(Config(models=Models(folder=folder))))
+    found = list(doctor.models(Config(models=Models(folder=folder, pulse=None))))
     assert [one.verdict for one in found] == [OK, OK]
     assert "face-mean@1.0.0" in found[0].what
 
@@ -171,7 +171,7 @@ def test_a_model_that_is_not_the_released_one_is_told(folder: Path, content: byt
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    face, expression = doctor.models(Config(models=Models(folder=folder)))
+    face, expression = doctor.models(Config(models=Models(folder=folder, pulse=None)))
     assert (face.verdict, expression.verdict) == (FAIL, OK)
     assert told in face.what
     assert face.remedy
