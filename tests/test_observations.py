@@ -53,6 +53,12 @@ def test_a_heart_rate_that_climbs_is_followed() -> None:
             assert rate(seen) == pytest.approx(float(bpm[inside].mean()), abs=5)
 
 
+@pytest.mark.parametrize("bpm", [48.0, 55.0, 64.0])
+def test_a_heart_below_the_band_is_unknown_and_not_doubled(bpm: float) -> None:
+    t_s = times(30.0)
+    assert all(o.value is None for o in observe_all(trace(t_s, colours(t_s, bpm))))
+
+
 @pytest.mark.parametrize("seed", [0, 5, 14])
 def test_crying_is_never_read_as_half_the_rate(seed: int) -> None:
     t_s, rgb, bpm = crying(seed)

@@ -203,7 +203,7 @@ def _header() -> Iterator[str]:
         f"heart rate: {heart_rate.MODEL}, trusted from quality {heart_rate.MIN_QUALITY}; "
         "causal, one window a second, windows pooled"
     )
-    yield "no weight of ours is fitted on recordings (the quality's are, on made and rendered traces of other seeds),"
+    yield "no weight of ours is fitted on recordings (the quality's are, on made traces of other seeds),"
     yield "so every recording is left out of the fit; ours chooses its window itself, and is judged by the mean truth"
     yield "of the last 10 and 20 s; in 'every window' the newest estimate stands where there is none (coverage: from"
     yield f"the first on); 'best 60 %': the {BEST_SHARE:.0%} of the windows with the highest quality"
