@@ -33,6 +33,7 @@ _OCTAVE_BPM: Final = 10.0
 _CLEAR_SHARE: Final = 0.35  # of the power, about twice what the highest peak of noise has
 _DOUBLE_BPM: Final = 2.0
 _DOUBLED: Final = 1.5
+_EDGE_BPM: Final = 5.0
 _NEAR_BPM: Final = 10.0
 _FASTEST_BPM_S: Final = 2.5  # a heart rate that climbs into crying stays below
 _HOLD_S: Final = 10.0
@@ -148,7 +149,7 @@ class HeartRateObserver:
         self._belief, self._unheard_s = rppg.follow(self._belief, said, _SAY, self._unheard_s), 0.0
         clear = min(_MAX_SAY, max(0.0, windows.snr[0] - _UNCLEAR_SNR))
         bpm = rppg.peak_bpm(self._belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
-        if _may_be_half(bpm, windows.shares) or _may_be_double(bpm, windows.halved):
+        if _may_be_half(bpm, windows.shares) or _may_be_slower(bpm, windows):
             self._belief = unmoved
             return self._abstain(Reason.LOW_SNR, now_s)
         self.signs = rppg.Signs.of(bpm, self._belief, windows)
@@ -184,9 +185,10 @@ def _may_be_half(bpm: float, shares: rppg.Array) -> bool:
     return bool((clear & (np.abs(peaks - 2 * bpm) <= _OCTAVE_BPM)).any())
 
 
-def _may_be_double(bpm: float, halved: rppg.Array) -> bool:
-    """Whether there is far more power at half of the rate: a heart below the band, whose harmonic lies in it."""
-    return float(halved[np.abs(rppg.GRID_BPM - bpm) <= _DOUBLE_BPM].min()) > _DOUBLED
+def _may_be_slower(bpm: float, windows: rppg.Windows) -> bool:
+    """Whether it may be a heart below the band: its harmonic lies at the rate, or its peak beside the band's edge."""
+    double = float(windows.halved[np.abs(rppg.GRID_BPM - bpm) <= _DOUBLE_BPM].min()) > _DOUBLED
+    return double or (bpm < rppg.LOW_BPM + _EDGE_BPM and windows.outside > 1.0)
 
 
 def _say(windows: rppg.Windows) -> tuple[rppg.Array, float]:

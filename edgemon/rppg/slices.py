@@ -34,6 +34,7 @@ _FLOOR: Final = 1e-2
 _ACROSS: Final = 0.1  # weight of colour across blood against the pulses
 _STEP_S: Final = 0.2
 _RESTLESS: Final = 0.03  # of brightness within 0.2 s: ten times a pulse
+_EDGE: Final = 10  # rates on either side of the band's lower edge: a window's main lobe
 _ABRUPT_S: Final = 0.1
 _ALIKE: Final = 0.25  # of a step, by which regions may differ in it
 _LASTING: Final = 0.015  # change of the level through a step of the exposure or the white balance
@@ -65,7 +66,8 @@ class Windows:
     `shares` are the signals' spectra (K, B) in the 10 s window (6 s before there are 10), `halves` those of its older
     and newer half together, `before` that of the window before it, where there is one. `stillness` (B,) is the pulses'
     share 0..1 of all power at each rate, `snr` the signal-to-noise power ratio by window, `halved` (B,) the power at
-    half of each rate over that at the rate, of the first method in the longest window.
+    half of each rate over that at the rate, of the first method in the longest window, and `outside` the highest power
+    just below the band over the highest at its lower edge.
     """
 
     spectra: tuple[Array, ...]
@@ -76,6 +78,7 @@ class Windows:
     before: Array | None
     stillness: Array
     halved: Array
+    outside: float
 
 
 def cut(rgb: Array, fs_hz: float, end_s: float) -> Slice:
@@ -139,9 +142,17 @@ def look(slices: Sequence[Slice | None], fs_hz: float) -> Windows | None:
     before = past if (back > main).sum() >= LEAST * main else None
     ratios = (snr_db(part, GRID_BPM[part.argmax()], t) for part, t in zip(spectra, seconds, strict=False))
     snr = tuple(float(10 ** (ratio / 10)) for ratio in ratios)
-    halved = _halved(power[len(full) - 1, : clean.shape[1] // len(COLOUR)].sum(axis=0, dtype=np.float64))
+    longest = power[len(full) - 1, : clean.shape[1] // len(COLOUR)].sum(axis=0, dtype=np.float64)
     return Windows(
-        tuple(spectra), snr, tuple(seconds[: len(full)]), shares[len(full)], (newer, older), before, stillness, halved
+        tuple(spectra),
+        snr,
+        tuple(seconds[: len(full)]),
+        shares[len(full)],
+        (newer, older),
+        before,
+        stillness,
+        _halved(longest),
+        _outside(longest),
     )
 
 
@@ -208,6 +219,10 @@ def _halved(power: Array) -> Array:
     """Of powers (C,), the one at half of each rate over the one at the rate (B,)."""
     half = np.interp(GRID_BPM / 2, _BPM, power)
     return np.asarray(half / (power[_BAND] + 1e-30))
+
+
+def _outside(power: Array) -> float:
+    return float(power[len(BELOW_BPM) - _EDGE : len(BELOW_BPM)].max() / (power[_BAND][:_EDGE].max() + 1e-30))
 
 
 def _restless(luma: Array, fs_hz: float) -> float:
