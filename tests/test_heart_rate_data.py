@@ -163,7 +163,9 @@ def test_a_video_is_read_as_the_daemon_reads_it(tmp_path: Path) -> None:
     assert recording.mean_bpm(float(recording.t_s[-1]), 1.0) == pytest.approx(130)
 
 
-def test_rendered_sets_are_written_resumed_and_read(tmp_path: Path, egl: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendered_sets_are_written_resumed_and_read(
+    tmp_path: Path, egl: None, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from export.__main__ import main
     from export.infant.identity import split_of
 
