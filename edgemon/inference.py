@@ -134,23 +134,38 @@ def aligned_crop(image: Image, box: Box, landmarks: Tensor, size_px: int, margin
 
 @dataclass(frozen=True, slots=True)
 class ExpressionScores:
-    """Calibrated probabilities and how much of eyes and mouth can be seen, each 0..1."""
+    """Calibrated probabilities and how much of each region can be seen, each 0..1, in the order of a network's output.
+
+    A network that was not taught the facial actions of pain tells the first five only.
+    """
 
     eyes_closed: float
     crying: float
     yawning: float
     eyes_visible: float
     mouth_visible: float
+    brow_bulge: float | None = None
+    eye_squeeze: float | None = None
+    nasolabial_furrow: float | None = None
+    brow_visible: float | None = None
+    cheeks_visible: float | None = None
 
 
 class ExpressionModel:
-    """Reads eyes, cry and yawn from one face."""
+    """Reads eyes, cry, yawn and, where it was taught them, the facial actions of pain from one face.
+
+    Raises:
+        ModelError: another task's model, or neither 5 nor 10 scores.
+    """
 
     def __init__(self, model: Model) -> None:
         if model.manifest.task != "expression":
             raise ModelError(f"model {model.manifest.label} is a {model.manifest.task} model, not an expression model")
         self.manifest = model.manifest
         self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
+        count = model(np.zeros(model.manifest.input.sized(), np.float32))[0].size
+        if count not in (5, 10):
+            raise ModelError(f"model {model.manifest.label} tells {count} scores; an expression model tells 5 or 10")
 
     def read(self, image: Image, box: Box, landmarks: Tensor) -> ExpressionScores:
         """The scores of the face with this box and these landmarks (px of the image)."""

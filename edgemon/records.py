@@ -7,7 +7,7 @@ All are frozen and checked when built, so an invalid one cannot exist. Every tim
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 from typing import Generic, Literal, TypeVar
 
@@ -203,15 +203,24 @@ class SkinSample:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Probabilities 0..1 read from one face crop."""
+    """Probabilities 0..1 read from one face crop; None where the region that tells it cannot be seen.
 
-    eyes_closed: float
-    crying: float
-    yawning: float
+    The last three are the facial actions of pain; a network that was not taught them leaves them None.
+    """
+
+    eyes_closed: float | None
+    crying: float | None
+    yawning: float | None
+    brow_bulge: float | None = None
+    eye_squeeze: float | None = None
+    nasolabial_furrow: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("eyes_closed", "crying", "yawning"):
-            _share(name, getattr(self, name))
+        told = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in told.items():
+            if value is not None:
+                _share(name, value)
+        _require(any(value is not None for value in told.values()), "an expression of which nothing is known")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class StateEstimator:
         self._newest_s = {EXPRESSION: -math.inf, HEART_RATE: -math.inf, _FACE: -math.inf}
         self._face: _Held[bool] = _Held(s.face_hold_s)
         self._face_true_s = -math.inf
+        self._expressed_s = -math.inf
         self._closed = _Switch(s, s.eyes_dwell_s)
         self._crying = _Switch(s, s.cry_dwell_s)
         self._heart_rate: _Held[HeartRate] = _Held(s.heart_rate_hold_s)
@@ -161,11 +162,12 @@ class StateEstimator:
         return (self._closed.held, self._crying.held) if observer == EXPRESSION else (self._heart_rate,)
 
     def _express(self, seen: Expression, quality: float, at_s: float) -> None:
-        before_s = self._closed.seen_s
-        self._closed.see(seen.eyes_closed, quality, at_s)
-        # A yawn opens the mouth as a cry does: while it is the likelier one, only its doubt speaks for crying.
-        crying = min(seen.crying, 1.0 - seen.yawning) if seen.yawning > seen.crying else seen.crying
-        self._crying.see(crying, quality, at_s)
+        before_s, self._expressed_s = self._expressed_s, at_s
+        for switch, p in ((self._closed, seen.eyes_closed), (self._crying, _cry_of(seen))):
+            if p is None:
+                switch.held.refuse(Reason.OCCLUDED, at_s)
+            else:
+                switch.see(p, quality, at_s)
         eyes, cry = self._closed.held.reading(at_s), self._crying.held.reading(at_s)
         if eyes.known:
             self._known.touch(at_s)
@@ -173,6 +175,13 @@ class StateEstimator:
         asleep = True if eyes.value is True and cry.value is False else None if awake_s is None else False
         continuous = at_s - before_s <= self.settings.expression_hold_s
         self._epochs.add(before_s if continuous else at_s, at_s, asleep, awake_s or 0.0)
+
+
+def _cry_of(seen: Expression) -> float | None:
+    """A yawn opens the mouth as a cry does: while it is the likelier one, only its doubt speaks for crying."""
+    if seen.crying is None or seen.yawning is None or seen.yawning <= seen.crying:
+        return seen.crying
+    return min(seen.crying, 1.0 - seen.yawning)
 
 
 class _Held(Generic[T]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pytest
@@ -298,6 +298,15 @@ class Scores:
     yawning: float = 0.1
     eyes_visible: float = 0.9
     mouth_visible: float = 0.8
+    brow_bulge: float | None = None
+    eye_squeeze: float | None = None
+    nasolabial_furrow: float | None = None
+    brow_visible: float | None = None
+    cheeks_visible: float | None = None
+
+
+ACTIONS = Scores(brow_bulge=0.7, eye_squeeze=0.6, nasolabial_furrow=0.2, brow_visible=0.9, cheeks_visible=0.9)
+REGIONS = {"eyes_visible": 0.5, "mouth_visible": 0.4, "brow_visible": 0.6, "cheeks_visible": 0.6}
 
 
 @dataclass
@@ -352,9 +361,31 @@ def test_why_there_is_no_expression(why: Reason, face: Face | None, level: int) 
     assert (seen.reason, seen.value) == (why, None)
 
 
-@pytest.mark.parametrize("hidden", [{"eyes_visible": 0.3}, {"mouth_visible": 0.3}])
-def test_a_face_whose_eyes_or_mouth_cannot_be_seen_is_occluded(hidden: dict[str, float]) -> None:
-    assert ExpressionObserver(Reader(replace(Scores(), **hidden))).observe(frame(), FACE).reason is Reason.OCCLUDED
+@pytest.mark.parametrize(
+    ("hidden", "unknown"),
+    [
+        ("eyes_visible", {"eyes_closed", "eye_squeeze"}),
+        ("mouth_visible", {"crying", "yawning"}),
+        ("brow_visible", {"brow_bulge"}),
+        ("cheeks_visible", {"nasolabial_furrow"}),
+    ],
+)
+def test_what_a_hidden_region_tells_is_unknown_and_nothing_else(hidden: str, unknown: set[str]) -> None:
+    reader = Reader(replace(ACTIONS, **{hidden: 0.3}), Manifest(thresholds=REGIONS))
+    value = ExpressionObserver(reader).observe(frame(), FACE).value
+    assert isinstance(value, Expression)
+    assert {f.name for f in fields(value) if getattr(value, f.name) is None} == unknown
+
+
+def test_a_face_of_which_neither_eyes_nor_mouth_can_be_seen_is_occluded() -> None:
+    reader = Reader(replace(Scores(), eyes_visible=0.3, mouth_visible=0.3))
+    assert ExpressionObserver(reader).observe(frame(), FACE).reason is Reason.OCCLUDED
+
+
+def test_actions_without_thresholds_of_their_regions_are_not_told() -> None:
+    value = ExpressionObserver(Reader(ACTIONS)).observe(frame(), FACE).value
+    assert isinstance(value, Expression)
+    assert (value.brow_bulge, value.eye_squeeze, value.nasolabial_furrow) == (None, 0.6, None)
 
 
 def test_a_network_that_fails_is_named() -> None:

@@ -276,3 +276,9 @@ def test_memory_is_bounded() -> None:
         for j in range(4):
             estimator.observe(seen(i * 6.0 + j * DT_S, OPEN))
     assert len(estimator._known._spans) <= 20
+
+
+def test_eyes_go_on_being_told_behind_a_pacifier() -> None:
+    _, states = run((OPEN, 5.0), (Expression(0.1, None, None), 30.0))
+    assert states[-1].eyes.value is Eyes.OPEN
+    assert (states[-1].cry.value, states[-1].cry.reason) == (None, Reason.OCCLUDED)

@@ -1,8 +1,9 @@
-"""Eyes, cry and yawn from the face of one frame, with a reason wherever they cannot be seen."""
+"""Eyes, cry, yawn and facial actions from the face of one frame, with a reason wherever they cannot be seen."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import numpy as np
@@ -15,6 +16,15 @@ STALE_S: Final = 1.0  # a place predicted for longer may hold something else by 
 DARK: Final = 12.0  # mean of 0..255: about twice the sensor's noise in the dark
 MAX_TURN: Final = 0.55  # of the eyes' distance from their middle to the nose tip: about 60 degrees of yaw
 MIN_AXIS: Final = 0.13  # of the box's side: eyes' distance, and eyes to mouth, of a head turned or tipped away
+
+TOLD_BY: Final = {  # what can be known only where its region is seen
+    "eyes_closed": "eyes_visible",
+    "crying": "mouth_visible",
+    "yawning": "mouth_visible",
+    "brow_bulge": "brow_visible",
+    "eye_squeeze": "eyes_visible",
+    "nasolabial_furrow": "cheeks_visible",
+}
 
 
 class Scores(Protocol):
@@ -30,6 +40,16 @@ class Scores(Protocol):
     def eyes_visible(self) -> float: ...
     @property
     def mouth_visible(self) -> float: ...
+    @property
+    def brow_bulge(self) -> float | None: ...
+    @property
+    def eye_squeeze(self) -> float | None: ...
+    @property
+    def nasolabial_furrow(self) -> float | None: ...
+    @property
+    def brow_visible(self) -> float | None: ...
+    @property
+    def cheeks_visible(self) -> float | None: ...
 
 
 class Promise(Protocol):
@@ -37,6 +57,8 @@ class Promise(Protocol):
 
     @property
     def label(self) -> str: ...
+    @property
+    def thresholds(self) -> Mapping[str, float]: ...
     def threshold(self, name: str) -> float: ...
 
 
@@ -59,8 +81,8 @@ class ExpressionObserver:
 
     def __init__(self, model: ExpressionReader) -> None:
         self._model = model
-        self._eyes_from = model.manifest.threshold("eyes_visible")
-        self._mouth_from = model.manifest.threshold("mouth_visible")
+        self._from = {region: model.manifest.threshold(region) for region in ("eyes_visible", "mouth_visible")}
+        self._from |= {r: at for r, at in model.manifest.thresholds.items() if r in ("brow_visible", "cheeks_visible")}
 
     def observe(self, frame: Frame, face: Face | None) -> Observation:
         """The expression, or why there is none; a network that fails is told as `model_failed`."""
@@ -71,12 +93,18 @@ class ExpressionObserver:
             scores = self._model.read(frame.rgb, face.box, face.landmarks)
         except ModelError:
             return self._seen(frame, None, Reason.MODEL_FAILED, 0.0)
-        visible = min(scores.eyes_visible, scores.mouth_visible)
-        if scores.eyes_visible < self._eyes_from or scores.mouth_visible < self._mouth_from:
-            return self._seen(frame, None, Reason.OCCLUDED, visible)
-        confidence = abs(2 * scores.eyes_closed - 1) * abs(2 * scores.crying - 1)
-        value = Expression(scores.eyes_closed, scores.crying, scores.yawning)
-        return self._seen(frame, value, None, visible * (1 + confidence) / 2)
+        told = {
+            name: getattr(scores, name) if self._shows(scores, region) else None for name, region in TOLD_BY.items()
+        }
+        if told["eyes_closed"] is None and told["crying"] is None:
+            return self._seen(frame, None, Reason.OCCLUDED, min(scores.eyes_visible, scores.mouth_visible))
+        visible = min(getattr(scores, TOLD_BY[name]) for name in ("eyes_closed", "crying") if told[name] is not None)
+        sure = math.prod(abs(2 * p - 1) for p in (told["eyes_closed"], told["crying"]) if p is not None)
+        return self._seen(frame, Expression(**told), None, visible * (1 + sure) / 2)
+
+    def _shows(self, scores: Scores, region: str) -> bool:
+        visible: float | None = getattr(scores, region)
+        return visible is not None and region in self._from and visible >= self._from[region]
 
     def _seen(self, frame: Frame, value: Expression | None, reason: Reason | None, quality: float) -> Observation:
         return Observation(frame.bed, self.name, frame.captured_s, value, reason, quality, self._model.manifest.label)
