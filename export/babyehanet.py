@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-TARGETS = ("eyes_closed", "crying", "yawning", "eyes_visible", "mouth_visible")
+TARGETS = (
+    *("eyes_closed", "crying", "yawning", "eyes_visible", "mouth_visible"),
+    *("brow_bulge", "eye_squeeze", "nasolabial_furrow", "brow_visible", "cheeks_visible"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class InvertedResidual(nn.Module):
 
 
 class BabyEHANet(nn.Module):
-    """Upright face (B, 3, 112, 112) to logits (B, 5) in the order of `TARGETS`."""
+    """Upright face (B, 3, 112, 112) to logits (B, 10) in the order of `TARGETS`."""
 
     def __init__(self, config: ExpressionConfig | None = None) -> None:
         super().__init__()
@@ -123,10 +126,10 @@ class Calibrated(nn.Module):
         self.register_buffer("temperatures", temperatures)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 112, 112) to probabilities (B, 5)."""
+        """(B, 3, 112, 112) to probabilities (B, 10)."""
         return torch.sigmoid(self.network(x) / self.get_buffer("temperatures"))
 
 
 OUTPUTS: OrderedDict[str, str] = OrderedDict(
-    scores="(1, 5) calibrated 0..1: eyes closed, crying, yawning, eyes visible, mouth visible",
+    scores="(1, 10) calibrated 0..1: " + ", ".join(name.replace("_", " ") for name in TARGETS),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,11 @@ from edgemon.records import Box
 from export import metrics
 from export.babyehanet import TARGETS
 from export.datasets import Renders, london
-from export.expression_data import MIN_VISIBLE, labels_of
+from export.expression_data import JUDGED, MIN_VISIBLE, labels_of
 from export.face_cases import CONDITIONS, Subjects
 from export.face_precision import Finder
 
 Array = NDArray[np.float64]
-JUDGED = TARGETS[:3]
 BY_LIGHT = ("AUC", "balanced accuracy")
 LIGHTS = ("bright", "dim", "dark", "infrared")
 MEASURES: Mapping[str, Callable[[Array, Array], float]] = {
@@ -33,7 +33,7 @@ MEASURES: Mapping[str, Callable[[Array, Array], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Scores (n, 5), truths (n, 5), whether each truth can be judged (n, 5), and the light (n,)."""
+    """Scores (n, 10), truths (n, 10), whether each can be judged (n, 10), and the light (n,); untold scores are NaN."""
 
     scores: Array
     truth: Array
@@ -61,10 +61,10 @@ def read_renders(model: ExpressionModel, renders: Renders, finder: Finder | None
                 continue
             box, points = place
         got = model.read(rgb, box, points)
-        scores.append([getattr(got, name) for name in TARGETS])
+        scores.append([math.nan if getattr(got, name) is None else getattr(got, name) for name in TARGETS])
         rows.append((*labels_of(row), row["light"]))
     told = np.array([r[0] for r in rows], np.float64)
-    judged = np.array([r[1] for r in rows]) > 0
+    judged = (np.array([r[1] for r in rows]) > 0) & ~np.isnan(scores)
     return Reads(np.array(scores), told, judged, np.array([r[2] for r in rows])), len(rows) / max(1, seen)
 
 
@@ -103,6 +103,8 @@ def read_covered(model: ExpressionModel, subjects: Subjects) -> tuple[Abstention
 def visible_from(reads: Reads, region: str, share: float = 0.03) -> float:
     """The threshold of a visibility below which this share of the faces that can be judged would abstain."""
     scores, told = reads.of(region)
+    if not scores.size:
+        raise ValueError(f"the renders tell nothing of {region}; draw them anew (python -m export synthesize images)")
     return round(float(np.quantile(scores[told >= MIN_VISIBLE], share)), 4)
 
 

@@ -20,26 +20,56 @@ from export.babyehanet import TARGETS
 from export.datasets import Image, Picture, Renders, london
 
 OPEN_FROM, CLOSED_BELOW = 0.45, 0.25  # lids between these are neither, and teach only what else is seen
+ACTION_FROM, REST_BELOW = 0.4, 0.15  # intensities between these are neither
 MIN_VISIBLE = 0.35  # below it a region cannot be judged
 LONDON_SHARE = 0.08
-EYES, MOUTH = (0.22, 0.5), (0.55, 0.9)  # rows of the upright crop
+REGION_OF: Mapping[str, str] = {
+    "eyes_closed": "eyes_visible",
+    "crying": "mouth_visible",
+    "yawning": "mouth_visible",
+    "brow_bulge": "brow_visible",
+    "eye_squeeze": "eyes_visible",
+    "nasolabial_furrow": "cheeks_visible",
+}
+JUDGED = tuple(REGION_OF)
+ROWS: Mapping[str, tuple[float, float]] = {  # of the upright crop, which hide the region when they are painted over
+    "eyes_visible": (0.22, 0.5),
+    "mouth_visible": (0.55, 0.9),
+}
+_HIDDEN_WITH: Mapping[str, tuple[str, ...]] = {
+    "eyes_visible": ("eyes_visible", "brow_visible"),
+    "mouth_visible": ("mouth_visible",),
+}
+
+Labels = NDArray[np.float32]
 
 
-def labels_of(row: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Targets (5,) in the order of TARGETS and their weights (5,) from one render's truth."""
+def labels_of(row: Mapping[str, Any]) -> tuple[Labels, Labels]:
+    """Targets (10,) in the order of TARGETS and their weights (10,) from one render's truth; what it lacks weighs 0."""
     right, left = (float(v) for v in row["eye_openness"])
-    closed = 1.0 if max(right, left) < CLOSED_BELOW else 0.0
-    judged = closed or min(right, left) > OPEN_FROM
-    eyes, mouth = float(row["eyes_visible"]), float(row["mouth_visible"])
-    told = np.array([closed, row["expression"] == "crying", row["expression"] == "yawning", eyes, mouth], np.float32)
-    weight = np.array(
-        [bool(judged) and eyes >= MIN_VISIBLE, mouth >= MIN_VISIBLE, mouth >= MIN_VISIBLE, 1, 1], np.float32
-    )
-    return told, weight
+    closed = max(right, left) < CLOSED_BELOW
+    told: dict[str, float | None] = {
+        "eyes_closed": float(closed) if closed or min(right, left) > OPEN_FROM else None,
+        "crying": float(row["expression"] == "crying"),
+        "yawning": float(row["expression"] == "yawning"),
+        **{name: _action(row.get(name)) for name in ("brow_bulge", "eye_squeeze", "nasolabial_furrow")},
+        **{region: row.get(region) for region in REGION_OF.values()},
+    }
+    for name, region in REGION_OF.items():
+        if (told[region] or 0.0) < MIN_VISIBLE:
+            told[name] = None
+    values = [told[name] for name in TARGETS]
+    return np.array([v or 0.0 for v in values], np.float32), np.array([v is not None for v in values], np.float32)
+
+
+def _action(intensity: float | None) -> float | None:
+    if intensity is None or REST_BELOW <= intensity < ACTION_FROM:
+        return None
+    return float(intensity >= ACTION_FROM)
 
 
 class ExpressionCrops(IterableDataset[tuple[Tensor, ...]]):
-    """Crop (3, 112, 112) uint8, targets (5,), weights (5,)."""
+    """Crop (3, 112, 112) uint8, targets (10,), weights (10,)."""
 
     def __init__(self, renders: Path, photographs: Path | None, size_px: int, seed: int) -> None:
         self.renders, self.size_px, self.seed = Renders(renders), size_px, seed
@@ -56,15 +86,14 @@ class ExpressionCrops(IterableDataset[tuple[Tensor, ...]]):
             crop, told, weight = self._sample(painter, adults)
             yield torch.from_numpy(crop.transpose(2, 0, 1).copy()), torch.from_numpy(told), torch.from_numpy(weight)
 
-    def _sample(
-        self, painter: Painter, adults: list[Picture]
-    ) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
+    def _sample(self, painter: Painter, adults: list[Picture]) -> tuple[Image, Labels, Labels]:
         rng = painter.rng
         if adults and rng.random() < LONDON_SHARE:
             adult = adults[rng.integers(len(adults))]
             assert adult.face is not None
             rgb, box, points = adult.rgb, adult.face.box(), adult.face.landmarks
-            told, weight = np.array([0, 0, 0, 1, 1], np.float32), np.ones(len(TARGETS), np.float32)
+            told = np.array([name not in JUDGED for name in TARGETS], np.float32)
+            weight = np.ones(len(TARGETS), np.float32)
         else:
             index = self.usable[rng.integers(len(self.usable))]
             row = self.renders.rows[index]
@@ -101,9 +130,7 @@ def _coarse(rng: np.random.Generator, crop: Image) -> Image:
     return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _cover(
-    painter: Painter, crop: Image, told: NDArray[np.float32], weight: NDArray[np.float32]
-) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
+def _cover(painter: Painter, crop: Image, told: Labels, weight: Labels) -> tuple[Image, Labels, Labels]:
     """Lay strips over the crop, and now and then hide the eyes or the mouth whole, which the visibilities must tell."""
     rng, side = painter.rng, crop.shape[0]
     crop, told, weight = crop.copy(), told.copy(), weight.copy()
@@ -113,9 +140,10 @@ def _cover(
         a, b = rng.integers(0, side, 2), rng.integers(0, side, 2)
         cv2.line(crop, a.tolist(), b.tolist(), colour, int(rng.integers(2, 9)), cv2.LINE_AA)
     elif kind < 0.37:
-        rows, hidden, judged = ((EYES, 3, (0,)), (MOUTH, 4, (1, 2)))[int(rng.random() < 0.5)]
-        top, bottom = (round((row + rng.uniform(-0.05, 0.05)) * side) for row in rows)
+        region = str(rng.choice(list(ROWS)))
+        top, bottom = (round((row + rng.uniform(-0.05, 0.05)) * side) for row in ROWS[region])
         crop[max(0, top) : bottom] = colour
-        told[hidden] = 0.0
-        weight[list(judged)] = 0.0
+        for hidden in _HIDDEN_WITH[region]:
+            told[TARGETS.index(hidden)] = 0.0
+            weight[[TARGETS.index(name) for name, by in REGION_OF.items() if by == hidden]] = 0.0
     return crop, told, weight

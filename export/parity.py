@@ -20,9 +20,10 @@ from edgemon.observations.pulse_network import PulseNetwork
 from export.babyehanet import TARGETS
 from export.calibration import real_inputs
 from export.evaluate import evaluate_expression, evaluate_face
-from export.evaluate_expression import JUDGED, ExpressionReport
+from export.evaluate_expression import ExpressionReport
 from export.evaluate_face import FaceReport
 from export.evaluate_pulse import PulseReport, evaluate_pulse
+from export.expression_data import JUDGED
 from export.metrics import auc, balanced_accuracy, threshold_at
 from export.onnx_export import TASKS, calibrated, load_network
 from export.pulse_net import RATE

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from edgemon.faces.detect import anchors
 from export.babyehanet import TARGETS, BabyEHANet
-from export.expression_data import ExpressionCrops
+from export.expression_data import JUDGED, ExpressionCrops
 from export.face_data import FaceScenes
 from export.losses import face_loss
 from export.pulse_losses import pulse_losses
@@ -24,6 +24,7 @@ from export.train import Losses, Phase, Recipe
 FACE_MEAN, FACE_SCALE = 127.5, 1 / 127.5
 CROP_MEAN, CROP_SCALE = 127.5, 1 / 127.5
 SMOOTHING = 0.02
+_IMPORTANCE: Mapping[str, float] = {name: 2.0 if name in ("eyes_closed", "crying") else 1.0 for name in JUDGED}
 
 
 def face(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
@@ -64,7 +65,7 @@ def _expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str,
     smoothed = told * (1 - SMOOTHING) + SMOOTHING / 2
     each = F.binary_cross_entropy_with_logits(logits, smoothed, reduction="none") * weight
     mean = each.sum(dim=0) / weight.sum(dim=0).clamp(min=1)
-    return dict(zip(TARGETS, mean * torch.tensor([2.0, 2.0, 1.0, 0.5, 0.5]), strict=True))
+    return dict(zip(TARGETS, mean * torch.tensor([_IMPORTANCE.get(name, 0.5) for name in TARGETS]), strict=True))
 
 
 def pulse(data: Path | None, photographs: Path | None, seed: int) -> Recipe:

@@ -21,11 +21,11 @@ from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.datasets import Renders
 from export.describe import NOTES, Notes, Precision, card, draft, finished, read_notes, write
 from export.evaluate import FACE_FREE_FRAMES, evaluate_expression, evaluate_face
-from export.evaluate_expression import JUDGED, read_renders, visible_from
+from export.evaluate_expression import read_renders, visible_from
 from export.evaluate_face import by_kind, false_scores
 from export.evaluate_pulse import evaluate_pulse
 from export.evaluate_pulse import temperature as temperature_of_odds
-from export.expression_data import labels_of
+from export.expression_data import JUDGED, labels_of
 from export.face_cases import FREE_KINDS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import judge
 from export.metrics import temperature, threshold_at
@@ -137,7 +137,7 @@ def _temperatures_of_scores(network: nn.Module, val: Renders) -> dict[str, float
         told.append(truth)
         judged.append(weight > 0)
     columns = zip(TARGETS, np.array(logits).T, np.array(told).T, np.array(judged).T, strict=True)
-    return {name: temperature(x[keep], y[keep]) for name, x, y, keep in columns if name in JUDGED}
+    return {name: temperature(x[keep], y[keep]) for name, x, y, keep in columns if name in JUDGED and keep.any()}
 
 
 def release(plan: Plan, weights: Path) -> None:

@@ -30,6 +30,7 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export.describe import NOTES, Notes, draft, finished, read_notes, to_toml, write
     from export.evaluate_expression import ExpressionReport, Reads, read_covered, read_renders, visible_from
     from export.evaluate_face import FaceReport, Finds, Hit, best_hit, false_scores, find, lies_on
+    from export.expression_data import labels_of
     from export.face_cases import CONDITIONS, FACE_PX, face_free, render_subjects
     from export.onnx_export import TASKS, TaskName, calibrated, load_network, to_onnx
     from export.parity import Loss, check_difference, loss, temperatures_in
@@ -354,3 +355,21 @@ def test_an_untrained_reader_runs_the_protocol(
     assert reads[1] == 1.0
     assert [a.abstained for a in report.abstentions] == [0.0, 0.0, 1.0, 1.0]
     assert {m.condition for m in report.metrics()} >= {"roll 0", "eyes hidden", "covered"}
+
+
+def test_an_action_between_rest_and_effort_teaches_nothing() -> None:
+    row = {
+        "eye_openness": [0.8, 0.8],
+        "expression": "calm",
+        "brow_bulge": 0.9,
+        "eye_squeeze": 0.3,
+        "nasolabial_furrow": 0.0,
+        **dict.fromkeys(("eyes_visible", "mouth_visible", "cheeks_visible"), 1.0),
+        "brow_visible": 0.1,
+    }
+    told, weight = labels_of(row)
+    assert dict(zip(TARGETS, weight > 0, strict=True)) == {
+        name: name not in ("eye_squeeze", "brow_bulge") for name in TARGETS
+    }
+    assert labels_of(row | {"brow_visible": 1.0})[0][TARGETS.index("brow_bulge")] == 1.0
+    assert told[TARGETS.index("nasolabial_furrow")] == 0.0
