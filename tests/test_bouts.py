@@ -131,7 +131,7 @@ spans = st.lists(
 
 
 @given(st.sampled_from([rule.type for rule in RULES]), spans)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_every_start_has_one_end_and_bouts_never_overlap(kind: str, lengths: list[tuple[bool | None, float]]) -> None:
     until_s, course = 0.0, []
     for within, length_s in lengths:

@@ -259,7 +259,7 @@ def test_unknown_becomes_known_only_by_an_observation(steps: list[tuple[float, o
 
 
 @given(st.lists(share, min_size=1, max_size=150))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_a_value_stays_for_its_dwell(closed: list[float]) -> None:
     estimator, values = StateEstimator(BED), []
     for i, p in enumerate(closed):
