@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from export.attention import DR_EHA, Attention
+
 TARGETS = (
     *("eyes_closed", "crying", "yawning", "eyes_visible", "mouth_visible"),
     *("brow_bulge", "eye_squeeze", "nasolabial_furrow", "brow_visible", "cheeks_visible"),
@@ -32,35 +34,7 @@ class ExpressionConfig:
     )
     head: int = 256
     dropout: float = 0.2
-
-
-class ChannelGate(nn.Module):
-    """ECA (arXiv 1910.03151): y = x + x * sigmoid(conv1d over channels of the mean)."""
-
-    def __init__(self, kernel: int = 5) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(1, 1, kernel, padding=kernel // 2)
-        nn.init.zeros_(self.conv.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape in and out."""
-        mean = x.mean(dim=(2, 3)).unsqueeze(1)
-        gate = torch.sigmoid(self.conv(mean)).transpose(1, 2).unsqueeze(-1)
-        return x + x * gate
-
-
-class SpatialGate(nn.Module):
-    """Spatial gate of CBAM (arXiv 1807.06521) with its own identity: z = y + y * sigmoid(conv7x7([mean; max]))."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3)
-        nn.init.zeros_(self.conv.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape in and out."""
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
-        return x + x * torch.sigmoid(self.conv(pooled))
+    attention: Attention = DR_EHA
 
 
 class InvertedResidual(nn.Module):
@@ -103,7 +77,7 @@ class BabyEHANet(nn.Module):
             for block in range(blocks):
                 layers.append(InvertedResidual(channels, c, stride if block == 0 else 1, expansion))
                 channels = c
-            layers += [ChannelGate(), SpatialGate()]
+            layers += self.config.attention.gates(channels)
         layers += [
             nn.Conv2d(channels, self.config.head, 1, bias=False),
             nn.BatchNorm2d(self.config.head),
