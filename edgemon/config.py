@@ -141,6 +141,13 @@ class AlarmSetting(Settings):
     latching: bool | None = None
 
 
+class PainCue(Settings):
+    """The share of seconds with facial actions of pain: information, never a clinical scale's score; off by default."""
+
+    enabled: bool = False
+    window_s: float = Field(60.0, ge=10, le=600)
+
+
 class Models(Settings):
     """Which models are loaded; a relative folder is resolved against the configuration file."""
 
@@ -167,6 +174,7 @@ class Config(Settings):
     mqtt: Mqtt = Mqtt()
     cadence: Cadence = Cadence()
     models: Models = Models()
+    pain_cue: PainCue = PainCue()
     alarms: dict[str, AlarmSetting] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -328,7 +336,7 @@ def _locate(node: yaml.Node, loc: tuple[int | str, ...]) -> str:
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     sections: dict[str, type[Settings]] = {
         "": Config, "beds": Bed, "mqtt": Mqtt, "tls": Tls, "cadence": Cadence, "alarms": AlarmSetting,
-        "models": Models, "cot_region": Region,
+        "models": Models, "cot_region": Region, "pain_cue": PainCue,
     }  # fmt: skip
     names = [str(part) for part in loc if str(part) in sections]
     return sorted(sections[names[-1] if names else ""].model_fields)

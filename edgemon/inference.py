@@ -166,9 +166,13 @@ class ExpressionModel:
         count = model(np.zeros(model.manifest.input.sized(), np.float32))[0].size
         if count not in (5, 10):
             raise ModelError(f"model {model.manifest.label} tells {count} scores; an expression model tells 5 or 10")
+        self.tells_actions = count == 10
 
     def read(self, image: Image, box: Box, landmarks: Tensor) -> ExpressionScores:
         """The scores of the face with this box and these landmarks (px of the image)."""
-        crop = aligned_crop(image, box, landmarks, self.manifest.input.size_px[1])
+        return self.read_crop(aligned_crop(image, box, landmarks, self.manifest.input.size_px[1]))
+
+    def read_crop(self, crop: Image) -> ExpressionScores:
+        """The scores of a face that is upright and of the network's size, as `aligned_crop` gives it."""
         (scores,) = self._run(prepare(crop, self.manifest.input))
         return ExpressionScores(*(min(1.0, max(0.0, float(v))) for v in scores.reshape(-1)))

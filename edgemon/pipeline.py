@@ -34,7 +34,7 @@ from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
 from edgemon.observations.pulse_network import PulseNetwork
 from edgemon.records import Face, Frame, Health, HeartRate, Message, Observation, PatientState, Reason
-from edgemon.states import HEART_RATE, StateEstimator
+from edgemon.states import HEART_RATE, StateEstimator, StateSettings
 
 SAMPLE_FACE_UP_TO_S = 1.0  # skin is read where the face was seen at most this long ago
 TRACE_S = 12.0
@@ -190,10 +190,17 @@ class Mind:
     """One bed from Observation to Message."""
 
     def __init__(
-        self, bed: str, cadence: Cadence, conditions: Sequence[Condition], composer: Composer, id_prefix: str
+        self,
+        bed: str,
+        cadence: Cadence,
+        conditions: Sequence[Condition],
+        composer: Composer,
+        id_prefix: str,
+        *,
+        states: StateSettings | None = None,
     ) -> None:
         self.bed = bed
-        self.estimator = StateEstimator(bed)
+        self.estimator = StateEstimator(bed, states)
         self.engine = AlarmEngine(bed, conditions, id_prefix)
         self._bouts = Bouts(bed, id_prefix)
         self._composer = composer
@@ -261,9 +268,14 @@ class _Minute:
 
 
 def _gist(state: PatientState) -> tuple[object, ...]:
-    """What makes a state worth telling at once when it changes; a rate's value is told every second anyway."""
-    readings = (state.face, state.eyes, state.sleep, state.cry, state.pain_cue, state.movement)
-    return (*((r.value, r.reason) for r in readings), state.heart_rate.known, state.heart_rate.reason)
+    """What makes a state worth telling at once when it changes; of numbers that always change, only the reason."""
+    readings = (state.face, state.eyes, state.sleep, state.cry, state.movement)
+    return (*((r.value, r.reason) for r in readings), state.heart_rate.reason, state.pain_cue.reason)
+
+
+def state_settings(config: Config) -> StateSettings:
+    """How a configuration wants states to be made."""
+    return StateSettings(pain_window_s=config.pain_cue.window_s if config.pain_cue.enabled else None)
 
 
 def build_sights(config: Config) -> tuple[Sight, ...]:
@@ -276,6 +288,10 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
     network = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
     detector = OncePerPicture(network)
     expression = ExpressionModel(Model.open(folder, config.models.expression, config.models.threads))
+    if config.pain_cue.enabled and not expression.tells_actions:
+        raise ModelError(
+            f"model {expression.manifest.label} does not tell the facial actions of pain; set pain_cue.enabled: false"
+        )
     pulse = (
         PulseNetwork(Model.open(folder, config.models.pulse, config.models.threads)) if config.models.pulse else None
     )

@@ -282,6 +282,27 @@ class Reading(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class PainActions:
+    """Shares 0..1 of the seconds of a window with each facial action of pain; None where it was seen too little.
+
+    Information, and no item of any clinical scale.
+    """
+
+    window_s: float
+    coverage: float  # share of the window's seconds in which all three were seen
+    brow_bulge: float | None
+    eye_squeeze: float | None
+    nasolabial_furrow: float | None
+
+    def __post_init__(self) -> None:
+        _require(self.window_s > 0, f"window_s must be > 0, got {self.window_s}")
+        for name in ("coverage", "brow_bulge", "eye_squeeze", "nasolabial_furrow"):
+            value = getattr(self, name)
+            if value is not None:
+                _share(name, value)
+
+
+@dataclass(frozen=True, slots=True)
 class PatientState:
     """What is believed now about the infant in one bed; each reading says its quality and, when unknown, why."""
 
@@ -292,9 +313,10 @@ class PatientState:
     sleep: Reading[Sleep]
     cry: Reading[Cry]
     heart_rate: Reading[HeartRate]
-    pain_cue: Reading[float]  # share of seconds with the facial actions of pain
+    pain_cue: Reading[float]  # share of seconds with all three facial actions of pain at once
     movement: Reading[float]  # index 0..1
     coverage: float  # share of the last minute in which the eyes were known
+    pain_actions: PainActions | None = None  # None: the cue is off
 
     def __post_init__(self) -> None:
         _share("coverage", self.coverage)

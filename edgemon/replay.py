@@ -14,7 +14,7 @@ from edgemon.frames import open_source
 from edgemon.frames.meter import Meter
 from edgemon.messages import Composer, Stamp, encode
 from edgemon.messages import payloads as p
-from edgemon.pipeline import TICK_S, Mind, build_sights
+from edgemon.pipeline import TICK_S, Mind, build_sights, state_settings
 from edgemon.records import Health, Message
 
 BOOT, SESSION = "replay", 1
@@ -49,7 +49,8 @@ def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterato
     sights = build_sights(config)
     composer = Composer(config.site, config.unit, config.device, BOOT, SESSION)
     conditions, prefix = settings_for(config.alarms), f"{config.device}/{BOOT}"
-    minds = [Mind(sight.bed.id, config.cadence, conditions, composer, prefix) for sight in sights]
+    states = state_settings(config)
+    minds = [Mind(sight.bed.id, config.cadence, conditions, composer, prefix, states=states) for sight in sights]
     now_s = 0.0
     meter = Meter(lambda: now_s)
     next_tick_s = TICK_S

@@ -22,13 +22,14 @@ from edgemon.messages import payloads as p
 from edgemon.messages.counters import Counters
 from edgemon.messages.mqtt import Link
 from edgemon.messages.outbox import Outbox
-from edgemon.pipeline import Every, Mind
+from edgemon.pipeline import Every, Mind, state_settings
 from edgemon.records import DEVICE_BED, AlarmEvent, Health, Kind, Message
 from edgemon.vision import Vision
 
 SILENT_AFTER_S = 2.0  # a camera without a frame for so long is lost, which is told as an alarm
 MODEL_FAULT_S = 5.0  # a model that failed counts as failed for so long
 BOARD_S = 2.0
+CAPABILITIES = ("face", "eyes", "sleep", "cry", "heart_rate")
 
 
 class Reporter:
@@ -64,7 +65,10 @@ class Reporter:
         prefix = f"{config.device}/{self._counters.boot}/{self._counters.session}"
         self._conditions = settings_for(config.alarms)
         self._minds = {
-            bed.id: Mind(bed.id, config.cadence, self._conditions, self._composer, prefix) for bed in config.beds
+            bed.id: Mind(
+                bed.id, config.cadence, self._conditions, self._composer, prefix, states=state_settings(config)
+            )
+            for bed in config.beds
         }
         self._device_alarms = AlarmEngine(DEVICE_BED, self._conditions, prefix)
         self._link = Link(
@@ -212,7 +216,7 @@ class Reporter:
             software=f"edgemon {__version__}",
             beds=tuple(self._minds),
             models=[p.ModelInfo(id=m.id, version=m.version, sha256=m.sha256, precision=m.precision) for m in models],
-            capabilities=("face", "eyes", "sleep", "cry", "heart_rate"),
+            capabilities=CAPABILITIES + (("pain_cue",) if self._config.pain_cue.enabled else ()),
             alarms=[_limit(row) for row in self._conditions],
             delivery=self._config.mqtt.delivery,
         )

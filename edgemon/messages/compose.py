@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, TypedDict, TypeVar
 
 import numpy as np
@@ -153,7 +153,7 @@ class Composer:
             sleep=p.SleepReading(value=sleep, **_measure(state.sleep, stamp), code=_sleep_code(sleep)),
             cry=p.CryReading(value=state.cry.value, **_measure(state.cry, stamp)),
             heart_rate=_heart_rate(state.heart_rate, stamp),
-            pain_cue=p.PainCueReading(value=_rounded(state.pain_cue.value), **_measure(state.pain_cue, stamp)),
+            pain_cue=_pain_cue(state, stamp),
             movement=p.MovementReading(value=_rounded(state.movement.value), **_measure(state.movement, stamp)),
             coverage=round(state.coverage, 3),
             active_alarms=_active(active_alarms, stamp),
@@ -298,6 +298,15 @@ def _heart_rate(reading: Reading[HeartRate] | Observation, stamp: Stamp) -> p.He
         **_measure(reading, stamp),
         window_s=None if rate is None else round(rate.window_s, 2),
         method=method if rate is None else rate.method,
+    )
+
+
+def _pain_cue(state: PatientState, stamp: Stamp) -> p.PainCueReading:
+    shares = asdict(state.pain_actions) if state.pain_actions else {}
+    return p.PainCueReading(
+        value=_rounded(state.pain_cue.value),
+        **_measure(state.pain_cue, stamp),
+        **{name: _rounded(share) for name, share in shares.items()},
     )
 
 

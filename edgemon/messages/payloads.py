@@ -115,9 +115,17 @@ class CryReading(Measured[Cry]):
 
 
 class PainCueReading(Measured[float]):
-    """Share of seconds 0..1 with the facial actions of pain; not a score of any clinical pain scale."""
+    """Share of seconds 0..1 with all three facial actions at once; information, not a score of any clinical pain scale.
+
+    The shares of each action are null where it was seen in too few seconds, and all of it where the cue is off.
+    """
 
     code: Coding = PAIN_CUE
+    window_s: Seconds | None = None
+    coverage: Share | None = Field(None, description="share of the window's seconds in which all three were seen")
+    brow_bulge: Share | None = None
+    eye_squeeze: Share | None = None
+    nasolabial_furrow: Share | None = None
 
 
 class MovementReading(Measured[float]):

@@ -8,6 +8,7 @@ from typing import Final
 from edgemon.records import Cry, Expression, Eyes, HeartRate, Observation, PatientState, Reading, Reason
 from edgemon.states.epochs import Epochs
 from edgemon.states.held import Held, named
+from edgemon.states.pain import PainCue
 from edgemon.states.settings import StateSettings
 from edgemon.states.spans import Spans
 from edgemon.states.switch import Switch
@@ -35,6 +36,7 @@ class StateEstimator:
         self._crying = Switch(s, s.cry_dwell_s)
         self._heart_rate: Held[HeartRate] = Held(s.heart_rate_hold_s)
         self._epochs = Epochs(s)
+        self._pain = PainCue(s)
         self._known = Spans(s.expression_hold_s, s.coverage_s)
 
     def observe(self, obs: Observation) -> None:
@@ -59,6 +61,8 @@ class StateEstimator:
         elif reason is not None:
             for held in self._held_by(obs.observer):
                 held.refuse(reason, obs.captured_s)
+            if obs.observer == EXPRESSION:
+                self._pain.refuse(reason, obs.captured_s)
 
     def face(self, present: bool, quality: float, reason: Reason | None, at_s: float) -> None:
         """Take in whether the face was found in the frame of `at_s`.
@@ -103,9 +107,10 @@ class StateEstimator:
             sleep=self._epochs.reading(now_s, eyes.reason or cry.reason),
             cry=named(cry, Cry.CRYING, Cry.QUIET),
             heart_rate=self._heart_rate.reading(now_s),
-            pain_cue=off,
+            pain_cue=self._pain.reading(now_s),
             movement=off,
             coverage=self._known.share(now_s),
+            pain_actions=self._pain.actions(now_s),
         )
 
     def _advance(self, observer: str, at_s: float) -> None:
@@ -123,6 +128,7 @@ class StateEstimator:
                 switch.held.refuse(Reason.OCCLUDED, at_s)
             else:
                 switch.see(p, quality, at_s)
+        self._pain.see(seen, at_s)
         eyes, cry = self._closed.held.reading(at_s), self._crying.held.reading(at_s)
         if eyes.known:
             self._known.touch(at_s)

@@ -28,9 +28,13 @@ class StateSettings:
     epoch_coverage: float = 0.5  # an epoch known for less than this share is unknown
     awake_after_s: float = 10.0  # of open eyes or crying in one piece: awake before the epoch ends
     coverage_s: float = 60.0
+    pain_window_s: float | None = None  # None: no pain cue
+    pain_coverage: float = 0.5  # below this share of the window in which the actions were seen, there is none
 
     def __post_init__(self) -> None:
         if not 0 < self.leave < self.enter < 1:
             raise ValueError(f"leave must be below enter, both within 0..1, got {self.leave} and {self.enter}")
+        if self.pain_window_s is not None and not 1 <= self.pain_window_s <= 600:
+            raise ValueError(f"pain_window_s must be within 1..600, got {self.pain_window_s}")
         if not 0 < self.expression_hold_s < self.epoch_s:
             raise ValueError(f"expression_hold_s must be within 0..{self.epoch_s}, got {self.expression_hold_s}")
