@@ -18,9 +18,11 @@ from tqdm import tqdm
 
 from export.heart_rate.render import recipe_of, render
 from export.infant.clip import write_clip
+from export.infant.closeup import render_closeup
 from export.infant.sample import render_sample
 
 SPLITS = ("train", "val", "test")
+VIEWS = ("face", "body", "expression")
 IDENTITIES = 4000
 
 
@@ -32,8 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--count", type=int, required=True)
     images.add_argument("--seed", type=int, default=0)
     images.add_argument("--split", choices=SPLITS, default="train")
-    images.add_argument("--view", choices=("face", "body"), default="face")
-    images.add_argument("--size", type=int, default=384, help="side of the square picture in px")
+    images.add_argument("--view", choices=VIEWS, default="face")
+    images.add_argument(
+        "--size", type=int, default=None, help="side of the square picture in px (224 for close faces, else 384)"
+    )
     images.add_argument("--workers", type=int, default=1)
     clip = kinds.add_parser("clip", help="a video with a pulse: FILE.mp4 and FILE.truth.json")
     clip.add_argument("--out", type=Path, required=True)
@@ -67,8 +71,9 @@ def run_images(args: argparse.Namespace) -> int:
     """Renders what is still missing of a set; picture N depends on seed, split, view, size and N alone."""
     args.out.mkdir(parents=True, exist_ok=True)
     done = _done(args.out)
+    size = args.size or {"expression": 224}.get(args.view, 384)
     jobs = [
-        (args.out, number, args.seed, args.split, args.view, args.size)
+        (args.out, number, args.seed, args.split, args.view, size)
         for number in range(args.count)
         if f"{number:06d}" not in done
     ]
@@ -130,8 +135,12 @@ def render_one(job: Job) -> str:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     out, number, seed, split, view, size = job
-    rng = np.random.default_rng([seed, SPLITS.index(split), ("face", "body").index(view), number])
-    sample = render_sample(rng, identity=identity_of(split, rng), size=(size, size), view=view)
+    rng = np.random.default_rng([seed, SPLITS.index(split), VIEWS.index(view), number])
+    identity = identity_of(split, rng)
+    if view == "expression":
+        sample = render_closeup(rng, identity=identity, size=(size, size))
+    else:
+        sample = render_sample(rng, identity=identity, size=(size, size), view=view)
     name = f"{number:06d}"
     cv2.imwrite(str(out / f"{name}.jpg"), cv2.cvtColor(sample.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
     cv2.imwrite(str(out / f"{name}.labels.png"), sample.labels)

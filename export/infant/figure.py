@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.infant import shaders
-from export.infant.expression import SHUT, Expression, apply_expression
+from export.infant.expression import Expression, apply_expression, canonical, neutral_weights
 from export.infant.identity import Identity, make_identity
 from export.infant.mesh import Floats, InfantMesh, Ints, load_mesh
 from export.infant.pose import KEYPOINT_BONES, MOVING, Pose, breathe, folded_weights, skin, transforms
 from export.infant.render import Part, Uniform
 
-CENTRE = np.array([0.0, -3.0, 0.0], np.float32)
 CORNER_RIGHT, CORNER_LEFT = (-0.136, -0.281), (0.136, -0.281)
 NOSE_TIP = 297
 BODY_VERTICES = 13380
@@ -28,6 +28,7 @@ class Canon:
     place: Floats
     front: Floats
     scalp: Floats
+    upper_lid: Floats
     inner: Floats
     adjacency: Ints
     valence: Floats
@@ -52,25 +53,11 @@ class Figure:
     head_turn: Floats
 
 
-def neutral_weights() -> dict[str, float]:
-    """The average newborn that canonical coordinates come from."""
-    out = {f"{race}-{sex}-baby": 1 / 6 for race in ("african", "asian", "caucasian") for sex in ("female", "male")}
-    return out | {f"universal-{sex}-baby-averagemuscle-averageweight": 0.5 for sex in ("female", "male")}
-
-
 @lru_cache(maxsize=1)
 def canon() -> Canon:
     """Canonical coordinates (the average face, eyes shut, eye line near y = 0.09) and masks."""
     mesh = load_mesh()
-    opened = mesh.blend(neutral_weights()) - CENTRE
-    shut = mesh.blend(
-        {
-            f"{race}/eye-{side}-closure": SHUT / 3
-            for race in ("african", "asian", "caucasian")
-            for side in ("left", "right")
-        },
-        opened,
-    )
+    opened, shut = canonical()
     quads = mesh.quads["body"]
     x, y, z = shut[:, 0], shut[:, 1], shut[:, 2]
     inner = _inner(opened[:BODY_VERTICES], quads)
@@ -87,6 +74,7 @@ def canon() -> Canon:
         place=shut,
         front=front * (scalp < 0.5),
         scalp=scalp.astype(np.float32),
+        upper_lid=np.clip((opened[:, 1] - shut[:, 1]) / 0.015, 0, 1).astype(np.float32),
         inner=np.concatenate([inner, np.zeros(len(shut) - BODY_VERTICES, np.float32)]),
         adjacency=adjacency,
         quads=quads,
@@ -248,15 +236,20 @@ def _along(mesh: InfantMesh, rest: Floats, chain: tuple[str, str, str]) -> Float
     return out
 
 
-def infant_parts(figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: dict[str, Uniform] | None) -> list[Part]:
-    """The newborn as parts: object 1 is the bare face's skin, 2 clothes."""
+def infant_parts(
+    figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: dict[str, Uniform] | None, *, bust: bool = False
+) -> list[Part]:
+    """The newborn as parts: object 1 is the bare head, 2 clothes, 7 trunk and limbs; a `bust` ends at the hips."""
     known, mesh = canon(), load_mesh()
     zeros = np.zeros(len(figure.vertices), np.float32)
     dress = dress_mask(outfit)
     inner = np.maximum(figure.cavity, known.inner)
-    extra = np.stack([known.front, known.scalp, dress, inner], axis=1)
-    body = Part(figure.vertices, figure.normals, known.place, extra, triangles(known.quads), shaders.SKIN, 2, 1)
-    parts = [body, *_eyes(figure, mesh)]
+    extra = np.stack([known.front, known.scalp, known.upper_lid, inner], axis=1)
+    parts = [
+        Part(figure.vertices, figure.normals, known.place, extra, index, shaders.SKIN, 2, number)
+        for number, index in ((1, _head_index()), (7, _limb_index(bust)))
+    ]
+    parts += _eyes(figure, mesh)
     tongue = mesh.quads["helper-tongue"]
     parts.append(
         Part(
@@ -270,7 +263,7 @@ def infant_parts(figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: di
             1,
         )
     )
-    shell, shell_normals, cavity = _drape(figure, dress)
+    shell, shell_normals, cavity = _drape(figure, dress, 1 if bust else 4)
     extra = np.stack([zeros, zeros, dress, cavity], axis=1)
     parts.append(
         Part(
@@ -278,7 +271,7 @@ def infant_parts(figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: di
             shell_normals,
             known.place,
             extra,
-            triangles(known.cloth_quads),
+            _cloth_index(bust),
             shaders.CLOTH,
             3,
             2,
@@ -290,11 +283,39 @@ def infant_parts(figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: di
     return parts
 
 
-def _drape(figure: Figure, dress: Floats) -> tuple[Floats, Floats, Floats]:
+def _of_head(quads: Ints) -> NDArray[np.bool_]:
+    return np.asarray((folded_weights()[:, MOVING.index("head")] > 0.5)[quads].any(axis=1))
+
+
+@lru_cache(maxsize=1)
+def _head_index() -> Ints:
+    return triangles(canon().quads[_of_head(canon().quads)])
+
+
+@lru_cache(maxsize=2)
+def _limb_index(bust: bool) -> Ints:
+    quads = canon().quads[~_of_head(canon().quads)]
+    return triangles(_upper(quads) if bust else quads)
+
+
+@lru_cache(maxsize=2)
+def _cloth_index(bust: bool) -> Ints:
+    return triangles(_upper(canon().cloth_quads) if bust else canon().cloth_quads)
+
+
+def _upper(quads: Ints) -> Ints:
+    """The quads above the hips and those of the arms."""
+    arms = [i for i, name in enumerate(MOVING) if name[-2:] in (".L", ".R") and not _on_limb(name, "upperleg01")]
+    arm = folded_weights()[:, arms].sum(axis=1) > 0.5
+    out: Ints = quads[((canon().place[:, 1] > -1.7) | arm)[quads].all(axis=1)]
+    return out
+
+
+def _drape(figure: Figure, dress: Floats, rounds: int) -> tuple[Floats, Floats, Floats]:
     """A loose shell: the body smoothed, held off it by 4-9 mm and thrown into folds."""
     known = canon()
     cloth = figure.vertices.copy()
-    for _ in range(4):
+    for _ in range(rounds):
         cloth[:BODY_VERTICES] = _around(_middles(cloth)) / known.valence
     place = known.place * np.array([5.0, 3.1, 4.0], np.float32) + 6.28 * np.array(figure.identity.jitter, np.float32)
     folds = np.sin(place[:, 1] + 1.3 * np.sin(1.7 * place[:, 0])) * np.sin(1.1 * place[:, 0] + 0.8 * place[:, 2])
@@ -328,7 +349,8 @@ def _cap(figure: Figure, cap: dict[str, Uniform]) -> Part:
 
 def _eyes(figure: Figure, mesh: InfantMesh) -> list[Part]:
     parts = []
-    for group in ("helper-l-eye", "helper-r-eye"):
+    shuts = (figure.face.closure_left, figure.face.closure_right)
+    for group, shut in zip(("helper-l-eye", "helper-r-eye"), shuts, strict=True):
         quads = mesh.quads[group]
         rows = np.unique(quads)
         centre = figure.vertices[rows].mean(axis=0)
@@ -338,7 +360,8 @@ def _eyes(figure: Figure, mesh: InfantMesh) -> list[Part]:
         normal = (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
         up, across = np.radians(figure.face.gaze_deg)
         aim = figure.head_turn @ np.array([np.sin(across), np.sin(up), np.cos(across)], np.float32)
-        shade = 0.55 + 0.45 * np.clip(0.6 - (normal @ figure.head_turn[:, 1]), 0, 1)
+        lid = 0.75 - 0.75 * min(shut, 1.0)  # height at which the upper lid's shade begins
+        shade = 0.45 + 0.55 * np.clip(1 - 2.5 * (normal @ figure.head_turn[:, 1] - lid + 0.35), 0, 1)
         extra = np.stack([shade * 0, shade * 0, shade * 0, shade], axis=1).astype(np.float32)
         aimed: dict[str, Uniform] = {
             "eye_centre": tuple(map(float, centre)),

@@ -7,6 +7,7 @@ import numpy as np
 from export.infant import props, shaders
 from export.infant.figure import Figure, canon
 from export.infant.mesh import Floats
+from export.infant.pose import rotation
 from export.infant.render import Part, Uniform
 from export.infant.scene import cloth, triple, unit
 
@@ -165,6 +166,53 @@ def _patch(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) 
     } if rng.random() < 0.5 else {**_tape(rng, float(rng.choice([-1, 1])), (0.2, 0.26), 0.08)}
 
 
+def _mask(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -> Made:
+    """A nasal CPAP mask: a cup over the nose, two hoses up the forehead or one ahead, straps over the cheeks."""
+    look, band = plastic(rng, infrared), cloth(rng, infrared, 0.9)
+    nose, turn = props.on_face(figure, [(0.0, -0.10)], 0.035)[0], figure.head_turn
+    radii = np.array([0.13, 0.12, 0.085]) * rng.uniform(0.85, 1.15)
+    parts = [
+        props.blob(nose, radii, turn, 0.75, (DEVICE_KIND, look)),
+        props.blob(nose, radii * np.array([1.25, 1.25, 0.35]), turn, 0.8, (DEVICE_KIND, plastic(rng, infrared))),
+    ]
+    for side in (-1.0, 1.0):
+        strap = [(side * x, y) for x, y in ((0.13, -0.10), (0.24, -0.08), (0.36, -0.03), (0.47, 0.03))]
+        parts.append(props.tube(_face_path(figure, strap, 0.010), 0.030, (DEVICE_KIND, band)))
+    ahead = rng.random() < 0.4
+    hose = [[0, 0, 0.02], [0, 0.1, 0.25], [0.2, -0.2, 0.7]] if ahead else [[0, 0, 0.06], [0, 0.28, 0.13], [0, 0.9, 0.1]]
+    for shift in (0.0,) if ahead else (-0.05, 0.05):
+        path = nose + (np.array(hose) + np.array([shift, 0, 0])) @ turn.T
+        parts.append(props.tube(props.smooth_path(path), 0.05, (DEVICE_KIND, look)))
+    return parts, {}
+
+
+def _goggles(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -> Made:
+    """Phototherapy goggles: a soft pad on each eye, held by a band around the head."""
+    kind = (shaders.CLOTH, 4, props.OTHER)
+    look, band = cloth(rng, infrared, 0.8), cloth(rng, infrared, 0.9)
+    size = rng.uniform(0.85, 1.2)
+    parts = []
+    for side in (-1.0, 1.0):
+        at = props.on_face(figure, [(side * 0.21, 0.075)], 0.035)[0]
+        facing = figure.head_turn @ rotation((0.0, side * 22.0, 0.0))
+        parts.append(props.blob(at, np.array([0.145, 0.105, 0.045]) * size, facing, 0.75, (kind, look)))
+        path = [(side * x, y) for x, y in ((0.0, 0.075), (0.12, 0.075), (0.30, 0.08), (0.40, 0.085), (0.47, 0.09))]
+        parts.append(props.tube(_face_path(figure, path, 0.012), 0.030, (kind, band)))
+    return parts, {}
+
+
+def _fist(rng: np.random.Generator, figure: Figure, infrared: bool, toward: Floats) -> Made:
+    """The newborn's own hand at mouth, cheek or eyes."""
+    side = float(rng.choice([-1, 1]))
+    spots = ((side * 0.10, -0.30), (side * 0.28, -0.15), (side * 0.22, 0.05), (side * 0.33, 0.10))
+    at = props.on_face(figure, [spots[rng.integers(len(spots))]], 0.11)[0]
+    tone = np.full(3, 0.55) if infrared else np.array(figure.identity.tone) * np.array([1.0, 0.88, 0.86])
+    look: dict[str, Uniform] = {"cloth_a": triple(tone), "cloth_b": triple(tone), "pattern": (0.0, 1.0, 0.0, 0.0)}
+    reach = figure.head_turn @ np.array([side * 0.8, -1.0, 0.1]) + 0.2 * toward + rng.normal(0, 0.15, 3)
+    curl = float(rng.uniform(25, 85))
+    return [props.carer_hand(rng, at, reach, look, scale=float(rng.uniform(0.42, 0.5)), curl_deg=curl, label=2)], {}
+
+
 MAKERS = {
     "cannula": _cannula,
     "feeding": _feeding,
@@ -173,4 +221,7 @@ MAKERS = {
     "carer": _carer,
     "edge": _edge,
     "patch": _patch,
+    "mask": _mask,
+    "goggles": _goggles,
+    "fist": _fist,
 }

@@ -140,7 +140,8 @@ def _face_map() -> Floats:
 
 
 def _line_map() -> Floats:
-    nasolabial = _stroke(_both(NASOLABIAL), 4, 4.5, 2.6)
+    fold = sum(_blob(s * 0.12, -0.13, 0.10, 0.13) + 0.6 * _blob(s * 0.19, -0.24, 0.07, 0.09) for s in (-1, 1))
+    nasolabial = _stroke(_both(NASOLABIAL), 4, 4.0, 2.6) * np.clip(fold, 0, 1)
     frown = np.clip(
         _stroke(_both(*FROWN), 4, 5.0, 1.7)
         + _stroke([_pixels(line) for line in ROOT_LINES], 2, 3.0, 1.5)
@@ -148,6 +149,6 @@ def _line_map() -> Floats:
         0,
         1,
     )
-    squeeze = _stroke(_both(*SQUEEZE), 2, 2.2, 1.9)
+    squeeze = np.maximum(_stroke(_both(*SQUEEZE), 2, 2.2, 1.9), _stroke(_both(UPPER_LID), 5, 3.0, 1.0))
     folds = np.clip(_stroke(_both(LID_CREASE), 2, 1.6, 1.8) + _stroke(_both(BAG), 2, 3.5, 1.1), 0, 1)
     return np.stack([nasolabial, frown, squeeze, folds], axis=-1).astype(np.float32)

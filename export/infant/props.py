@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from export.infant import shaders
-from export.infant.figure import CENTRE, Figure, canon, neutral_weights, surface, triangles
+from export.infant.figure import Figure, canon, surface, triangles
 from export.infant.mesh import Floats, Ints, load_mesh
 from export.infant.paint import catmull_rom
 from export.infant.pose import MOVING, Pose, folded_weights, rotation, skin, transforms
@@ -68,9 +68,10 @@ def height_map(vertices: Floats, centre: Floats, half: float, bottom: float) -> 
     return out
 
 
-def mattress(figure: Figure | None, level: float, uniforms: dict[str, Uniform], half: float = 14.0) -> Part:
+def mattress(
+    figure: Figure | None, level: float, uniforms: dict[str, Uniform], half: float = 14.0, count: int = 97
+) -> Part:
     """The plane the newborn lies on, darker where the body is close (contact shade)."""
-    count = 97
     line = np.linspace(-half, half, count, dtype=np.float32)
     place = np.zeros((count, count, 3), np.float32)
     place[..., 0], place[..., 1], place[..., 2] = line[None, :], line[:, None] - 4.0, level
@@ -234,11 +235,20 @@ def _hand_rest() -> tuple[Floats, Floats, Ints]:
     return mesh.base, canon().place, quads[member[quads].all(axis=1)]
 
 
-def carer_hand(rng: np.random.Generator, at: Floats, reach: Floats, uniforms: dict[str, Uniform]) -> Part:
-    """An adult's forearm and hand whose palm is at `at`, the arm coming from direction `reach`."""
+def carer_hand(
+    rng: np.random.Generator,
+    at: Floats,
+    reach: Floats,
+    uniforms: dict[str, Uniform],
+    *,
+    scale: float | None = None,
+    curl_deg: float | None = None,
+    label: int = 5,
+) -> Part:
+    """A forearm and hand, an adult's unless `scale` is less, palm at `at`, the arm coming from direction `reach`."""
     mesh = load_mesh()
     base, _, quads = _hand_rest()
-    curl = float(rng.uniform(0, 45))
+    curl = float(rng.uniform(0, 45)) if curl_deg is None else curl_deg
     turns: dict[str, tuple[float, float, float]] = {}
     for finger in "2345":
         for joint in "12":
@@ -249,7 +259,7 @@ def carer_hand(rng: np.random.Generator, at: Floats, reach: Floats, uniforms: di
     elbow = mesh.joint(base, "lowerarm01.L")
     axis = (palm - elbow) / np.linalg.norm(palm - elbow)
     turn = _align(axis, -reach / np.linalg.norm(reach)) @ rotation(axis * float(rng.uniform(0, 360)))
-    scale = float(rng.uniform(0.85, 1.1)) * 0.9
+    scale = float(rng.uniform(0.85, 1.1)) * 0.9 if scale is None else scale
     middle = 0.35 * wrist + 0.65 * palm
     place = (posed - middle) @ turn.T * scale + at
     return _part(
@@ -258,7 +268,7 @@ def carer_hand(rng: np.random.Generator, at: Floats, reach: Floats, uniforms: di
         posed - middle,
         cavity,
         triangles(quads),
-        kind=(shaders.CARER, 5, HAND),
+        kind=(shaders.CARER, label, HAND),
         uniforms=uniforms,
     )
 
@@ -274,7 +284,6 @@ def _align(a: Floats, b: Floats) -> Floats:
 
 __all__ = [
     "BLANKET",
-    "CENTRE",
     "GRID",
     "HAND",
     "OTHER",
@@ -283,7 +292,6 @@ __all__ = [
     "carer_hand",
     "height_map",
     "mattress",
-    "neutral_weights",
     "on_face",
     "smooth_path",
     "tube",

@@ -78,7 +78,11 @@ class Camera:
 
 @dataclass(frozen=True)
 class Buffers:
-    """Linear colour (H, W, 3), and per pixel label, object, face part and depth in decimetres (0 where empty)."""
+    """Linear colour (H, W, 3), and per pixel label, object, face part and depth in decimetres (0 where empty).
+
+    Face parts: 1 other face skin, 2 eyes, 3 mouth, 4 brow and nasal root, 5 cheeks and furrows; `bare_part` is of the
+    newborn's head alone, no hand before it.
+    """
 
     colour: Floats
     label: NDArray[np.uint8]
@@ -131,7 +135,7 @@ class Renderer:
         return flat
 
     def draw(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats) -> Buffers:
-        """Draws shadows, colours, labels, and the bare face alone (object 1) for its visibility."""
+        """Draws shadows, colours, labels, and the bare head alone (object 1) for the face's visibility."""
         loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
         ids = self._ids(loaded, shared, matrices)
         colour = self._colour(loaded, shared, matrices, keep_depth=True)

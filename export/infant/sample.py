@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.infant import occluders, scene
-from export.infant.expression import Expression
+from export.infant.expression import Expression, sides
 from export.infant.figure import NOSE_TIP, OUTFITS, Figure, canon, infant_parts, pose_figure
 from export.infant.identity import split_of
 from export.infant.mesh import Floats
@@ -44,10 +44,13 @@ class Truth:
     `face_box` is the box of the whole face patch (hairline to chin, ear to ear) even where covered, None where no face
     is in view; `face_outline` is the patch's convex hull, from which the box follows at any roll. `scene` is "face",
     "evening" (asleep, from the side of the cot in evening light, face small and half turned away), "away", "bedding",
-    "scrambled" (no face) or "body". Landmarks: subject's right eye, left eye, nose tip, right and left mouth corner.
-    `roll_deg` is the clockwise angle of the eye line; `yaw_deg` is positive seen from the subject's left, `pitch_deg`
-    from the crown.
-    `eye_openness` is the subject's right, then left eye, 0 closed to 1 open.
+    "scrambled" (no face), "body" or "expression" (see closeup.py). Landmarks: subject's right eye, left eye, nose tip,
+    right and left mouth corner. `roll_deg` is the clockwise angle of the eye line; `yaw_deg` is positive seen from the
+    subject's left, `pitch_deg` from the crown.
+    `eye_openness` is the subject's right, then left eye, 0 closed to 1 open. `brow_bulge`, `eye_squeeze` and
+    `nasolabial_furrow` are those of the stronger side; `actions_right_left` gives each side's, in this order.
+    The visible shares are of the pixels of the bare face, its eyes, mouth, brow (with the root of the nose) and cheeks
+    (with the furrows) that still show skin. `props` names what was laid on or before a close-up's face.
     `keypoints` are 14 in CrowdPose order (x, y, v): v 0 out of view, 1 occluded, 2 visible.
     """
 
@@ -68,8 +71,12 @@ class Truth:
     face_visible: float
     eyes_visible: float
     mouth_visible: float
+    brow_visible: float
+    cheeks_visible: float
+    actions_right_left: tuple[tuple[float, float], ...]
     light: str
     keypoints: tuple[tuple[float, float, int], ...]
+    props: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +196,8 @@ def without_face(truth: Truth) -> Truth:
         face_visible=0.0,
         eyes_visible=0.0,
         mouth_visible=0.0,
+        brow_visible=0.0,
+        cheeks_visible=0.0,
     )
 
 
@@ -306,9 +315,12 @@ def tell_truth(
         brow_bulge=face.brow_bulge,
         eye_squeeze=face.eye_squeeze,
         nasolabial_furrow=face.nasolabial,
-        face_visible=_visible(buffers, (1, 2, 3)),
+        face_visible=_visible(buffers, (1, 2, 3, 4, 5)),
         eyes_visible=_visible(buffers, (2,)),
         mouth_visible=_visible(buffers, (3,)),
+        brow_visible=_visible(buffers, (4,)),
+        cheeks_visible=_visible(buffers, (5,)),
+        actions_right_left=sides(face),
         light=light,
         keypoints=_keypoints(figure, camera, buffers, size),
     )

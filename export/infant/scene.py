@@ -127,6 +127,8 @@ def skin_uniforms(rng: np.random.Generator, who: Identity, infrared: bool) -> di
         "pulse": (1.0, 1.0, 1.0),
         "pulse_late": (1.0, 1.0, 1.0),
         "tear": 0.0,
+        "flush": 0.0,
+        "furrow_lean": (0.0,) * 3,
         "pupil": float(rng.random() < 0.4) if infrared else 0.0,
         "tape_a": (0.0,) * 4,
         "tape_b": (0.0,) * 4,
@@ -223,9 +225,12 @@ def level_of(figure: Figure) -> float:
     return float(np.percentile(figure.vertices[:13380, 2], 0.5)) + 0.03
 
 
-def bedding(rng: np.random.Generator, figure: Figure, level: float, infrared: bool, cover: str) -> list[Part]:
-    """Mattress and blanket; `cover` is none, legs, chest or chin."""
-    parts = [props.mattress(figure, level, cloth(rng, infrared))]
+def bedding(
+    rng: np.random.Generator, figure: Figure, level: float, infrared: bool, cover: str, *, near: bool = False
+) -> list[Part]:
+    """Mattress and blanket; `cover` is none, legs, chest or chin; a mattress only seen `near` the face is coarser."""
+    half, count = (8.0, 41) if near else (14.0, 97)
+    parts = [props.mattress(figure, level, cloth(rng, infrared), half, count)]
     tops = {"legs": -1.3, "chest": -0.45, "chin": 0.10}
     if cover in tops:
         neck = float(figure.joints["neck01"][1])

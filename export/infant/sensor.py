@@ -77,6 +77,19 @@ def develop(rng: np.random.Generator, colour: Floats, sensor: Sensor, gain: floa
     return out
 
 
+def smear(colour: Floats, length_px: float, angle_deg: float) -> Floats:
+    """Motion blur of linear light (H, W, 3) along a straight path."""
+    side = 2 * int(np.ceil(length_px / 2)) + 3
+    kernel: NDArray[np.float32] = np.zeros((side, side), np.float32)
+    way = np.array([np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))])
+    reach = 0.5 * length_px * way
+    middle = side // 2
+    start, end = (tuple(int(v) for v in np.round((middle + sign * reach) * 16)) for sign in (-1, 1))
+    cv2.line(kernel, start, end, 1.0, 1, cv2.LINE_AA, 4)
+    kernel /= kernel.sum()
+    return np.asarray(cv2.filter2D(colour.astype(np.float32), -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
 def _vignette(width: int, height: int, strength: float) -> Floats:
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     radius = ((xs / width - 0.5) ** 2 + (ys / height - 0.5) ** 2) * 2

@@ -3,7 +3,7 @@ uniform vec3 spot_place; uniform float spot; uniform sampler2D shadow_map; unifo
 uniform vec3 tone; uniform vec3 blood; uniform vec3 lip; uniform vec3 hair_colour; uniform float hair_amount;
 uniform float mottle; uniform float blotch; uniform float pale; uniform vec4 furrow; uniform float shine; uniform vec3 pulse; uniform vec3 pulse_late;
 uniform vec3 cloth_a; uniform vec3 cloth_b; uniform vec4 pattern; uniform vec3 iris; uniform float infrared;
-uniform vec4 tape_a; uniform vec4 tape_b; uniform float brow_amount; uniform float tear; uniform float pupil; uniform vec3 tape_colour;
+uniform vec4 tape_a; uniform vec4 tape_b; uniform float brow_amount; uniform float tear; uniform float flush; uniform vec3 furrow_lean; uniform float pupil; uniform vec3 tape_colour;
 out vec4 colour;
 
 float lit() {
@@ -49,9 +49,30 @@ vec4 tape(vec4 where) {
   return vec4(inside * step(0.001, where.z) * step(0.2, v_canon.z));
 }
 
+vec4 furrow_sides() {
+  float left = smoothstep(-0.03, 0.03, v_canon.x);
+  vec3 side = mix(1.0 - max(furrow_lean, 0.0), 1.0 + min(furrow_lean, 0.0), left);
+  return furrow * vec4(side.z, side.x, side.y, 1.0);
+}
+vec3 wrinkled(vec3 n, vec2 uv, vec4 amount) {  // surface gradient of the lines' height (Mikkelsen 2010)
+  float e = 1.5 / 512.0; float depth = 0.010;
+  vec4 across = texture(line_map, uv + vec2(e, 0.0)) - texture(line_map, uv - vec2(e, 0.0));
+  vec4 along = texture(line_map, uv + vec2(0.0, e)) - texture(line_map, uv - vec2(0.0, e));
+  vec2 slope = -depth * vec2(dot(across, amount), dot(along, amount)) / (2.0 * e);
+  vec3 sx = dFdx(v_place), sy = dFdy(v_place); vec3 r1 = cross(sy, n), r2 = cross(n, sx); float det = dot(sx, r1);
+  vec3 grad = sign(det) * (dot(slope, dFdx(uv)) * r1 + dot(slope, dFdy(uv)) * r2);
+  return normalize(abs(det) * n - grad);
+}
+float tear_track(float fine) {
+  float lane = 0.275 + 0.012 * sin(31.0 * v_canon.y) + 0.05 * fine + 0.05 * (v_canon.y + 0.1);
+  float run = smoothstep(0.014, 0.004, abs(abs(v_canon.x) - lane)) * smoothstep(-0.36, -0.10, v_canon.y) * smoothstep(0.04, 0.02, v_canon.y);
+  float pool = smoothstep(0.016, 0.006, abs(v_canon.y - 0.030 - 0.4 * pow(abs(v_canon.x) - 0.21, 2.0))) * smoothstep(0.10, 0.07, abs(abs(v_canon.x) - 0.21));
+  return clamp(tear * (run + pool) * step(0.3, v_canon.z), 0.0, 1.0);
+}
+
 vec3 skin(inout vec3 n, out float gloss, out float hair) {
   if (!gl_FrontFacing) { gloss = 0.0; hair = 0.0; return vec3(0.05, 0.008, 0.008); }
-  vec2 uv = face_uv(); float front = v_extra.x; vec4 map = texture(face_map, uv) * front; vec4 lines = texture(line_map, uv) * front;
+  vec2 uv = face_uv(); float front = v_extra.x; vec4 map = texture(face_map, uv) * front; 
   vec3 q = v_canon + jitter;
   vec4 na = texture(grain, q * 0.30) - 0.5, nb = texture(grain, q * 0.9 + 0.2) - 0.5, nc = texture(grain, q * 3.1) - 0.5, nd = texture(grain, q * 9.0) - 0.5;
   float big = na.r, mid = nb.g, fine = nc.b, pore = nd.a;
@@ -60,35 +81,42 @@ vec3 skin(inout vec3 n, out float gloss, out float hair) {
   vec3 c = tone * mix(vec3(1.0), blood, clamp(0.35 + flush, 0.0, 1.6));
   c *= 1.0 + 0.10 * pore + 0.08 * fine;
   c = mix(c, c * vec3(1.05, 1.08, 1.1) + 0.03, pale * smoothstep(0.0, 0.2, nb.b));
+  c *= mix(vec3(1.0), vec3(1.0, 0.74, 0.72), flush * front * (0.55 + 0.45 * map.a) * (1.0 - infrared));
   float lips = map.r; c = mix(c, lip * (0.9 + 0.35 * fine + 0.2 * pore), 0.85 * lips);
-  vec3 crease = c * mix(vec3(0.52, 0.36, 0.34), vec3(0.45), infrared);
-  c = mix(c, crease, clamp(lines.r * furrow.x + lines.g * furrow.y + lines.b * furrow.z + lines.a * furrow.w, 0.0, 0.85));
+  vec2 bent = uv + 0.014 * vec2(na.g, na.b) + 0.006 * vec2(nb.r, nb.b);
+  vec4 amount = furrow_sides(); vec4 lines = texture(line_map, bent) * front;
+  vec3 crease = c * mix(vec3(0.46, 0.30, 0.28), vec3(0.45), infrared);
+  c = mix(c, crease, clamp(dot(lines, amount * vec4(0.62, 0.70, 0.9, 1.0)), 0.0, 0.8));
   float strands = texture(grain, vec3(v_canon.x * 3.0, v_canon.y * 9.0, v_canon.z) + jitter).g;
   c = mix(c, mix(hair_colour, c, 0.25), brow_amount * map.g * smoothstep(0.25, 0.7, strands + 0.25 * map.g));
-  c = mix(c, hair_colour * 0.35 + c * vec3(0.10, 0.06, 0.05), clamp(map.b, 0.0, 1.0) * 0.9);
+  c = mix(c, hair_colour * 0.35 + c * vec3(0.10, 0.06, 0.05), clamp(map.b, 0.0, 1.0) * 0.9 * v_extra.z);
+  float rim = map.b * (1.0 - v_extra.z); c = mix(c, c * vec3(1.05, 0.72, 0.70), 0.6 * rim);
   float scalp = v_extra.y + 0.30 * nb.a + 0.15 * nc.a;
   vec4 lock4 = texture(grain, vec3(v_canon.x * 4.0 + v_canon.z * 1.2, v_canon.y * 1.1, v_canon.z * 1.0) + jitter);
   float lock = lock4.r * 0.6 + lock4.g * 0.4;
   hair = smoothstep(0.35, 0.85, scalp) * hair_amount * smoothstep(0.15, 0.75, lock + hair_amount * 0.45);
   c = mix(c, hair_colour * (0.5 + 0.9 * lock), clamp(hair, 0.0, 0.95));
-  gloss = shine * (1.0 - 0.7 * hair) * (0.7 + 0.6 * mid) + 0.35 * lips + tear * map.a * 0.5;
+  gloss = shine * (1.0 - 0.7 * hair) * (0.7 + 0.6 * mid) + 0.35 * lips + tear * map.a * 0.5 + 0.5 * rim;
+  float wet = tear_track(nb.g); c *= 1.0 - 0.14 * wet; gloss = mix(gloss, 5.0, wet);
   float cavity = smoothstep(0.45, 0.9, v_extra.w);
   c = mix(c, vec3(0.20, 0.035, 0.03) * (1.0 + 0.8 * big), cavity); gloss = mix(gloss, 0.5, cavity);
   float stuck = clamp(tape(tape_a).x + tape(tape_b).x, 0.0, 1.0);
   c = mix(c, mix(c, tape_colour, 0.85) * (0.95 + 0.15 * nc.r), stuck); gloss = mix(gloss, 0.3, stuck);
-  n = normalize(n + (0.10 + 0.5 * hair) * nd.rgb + 0.10 * nc.rgb);
+  if (front > 0.01) n = wrinkled(n, bent, amount * front);
+  n = normalize(n + (0.10 + 0.5 * hair) * nd.rgb * (1.0 - wet) + 0.10 * nc.rgb);
   return c * (1.0 + (mix(pulse, pulse_late, clamp(na.b + 0.5, 0.0, 1.0)) - 1.0) * (1.0 + 0.6 * na.g) * (1.0 - cavity) * (1.0 - stuck) * (1.0 - hair));
 }
 
-vec3 eye(vec3 n) {
+vec3 eye(inout vec3 n) {  // the cornea bulges, and so its highlight lies within the iris
   vec3 d = normalize(v_place - eye_centre); float a = acos(clamp(dot(d, gaze), -1.0, 1.0));
   vec3 white = mix(vec3(0.66, 0.66, 0.68), vec3(0.62), infrared) * (0.95 + 0.1 * texture(grain, v_place * 2.0).r);
   white = mix(white, vec3(0.55, 0.28, 0.25), 0.35 * smoothstep(0.7, 1.2, a));
   float ray = texture(grain, vec3(d.xy * 1.3, 0.3) + jitter).g;
-  vec3 ring = iris * (0.55 + 0.9 * ray) * (1.0 - 0.55 * smoothstep(0.32, 0.42, a));
-  vec3 c = mix(ring, white, smoothstep(0.40, 0.46, a));
+  vec3 ring = iris * (0.55 + 0.9 * ray) * (1.0 - 0.6 * smoothstep(0.36, 0.48, a));
+  vec3 c = mix(ring, white, smoothstep(0.46, 0.52, a));
   vec3 hole = mix(vec3(0.006), vec3(0.35), infrared * pupil);
-  return mix(hole, c, smoothstep(0.14, 0.18, a));
+  n = normalize(mix(n, gaze + 1.9 * (d - gaze), smoothstep(0.55, 0.45, a)));
+  return mix(hole, c, smoothstep(0.16, 0.20, a));
 }
 
 void main() {
@@ -99,7 +127,7 @@ void main() {
   if (material == 0) {
     albedo = skin(n, gloss, hair); wrap = mix(vec3(0.42, 0.24, 0.20), vec3(0.35), infrared);
     occlusion = 1.0 - clamp(v_extra.w, 0.0, 1.0) * 0.92; power = 14.0;
-  } else if (material == 1) { albedo = eye(n); gloss = 2.2; power = 120.0; occlusion = v_extra.w; }
+  } else if (material == 1) { albedo = eye(n); gloss = 4.0; power = 90.0; occlusion = v_extra.w; }
   else if (material == 2) { albedo = tone * vec3(0.55, 0.22, 0.20) + vec3(0.22, 0.05, 0.05); gloss = 0.6; occlusion = 0.55; power = 30.0; }
   else if (material == 3 || material == 6) { albedo = weave(v_canon, n); occlusion = 1.0 - clamp(v_extra.w, 0.0, 1.0) * 0.7;
     n = bump(n, v_canon + jitter, 0.9, 0.35); n = bump(n, v_canon + jitter, 4.0, 0.12); }

@@ -10,6 +10,9 @@ void main() {
   if (material == 0) {
     float patch_ = step(0.5, v_extra.x) * step(v_extra.y, 0.5);
     tag = patch_ > 0.5 ? 1.0 : 2.0; part = patch_;
+    vec2 at = vec2(abs(v_canon.x), v_canon.y);
+    if (patch_ > 0.5 && at.x < 0.33 && at.y > 0.13 && at.y < 0.34) part = 4.0;
+    if (patch_ > 0.5 && at.x > 0.08 && at.x < 0.36 && at.y > -0.36 && at.y < -0.02) part = 5.0;
     if (length((v_canon.xy - eyes_at.xy) / vec2(0.13, 0.08)) < 1.0 && patch_ > 0.5) part = 2.0;
     if (length((v_canon.xy - eyes_at.zw) / vec2(0.13, 0.08)) < 1.0 && patch_ > 0.5) part = 2.0;
     if (length((v_canon.xy - mouth_at.xy) / mouth_at.zw) < 1.0 && patch_ > 0.5) part = 3.0;
