@@ -145,14 +145,14 @@ class HeartRateObserver:
         said, window_s = _say(windows)
         if reading is not None:
             said = said + reading.quality * np.log(reading.odds * len(said) + _FLOOR)
-        unmoved = rppg.follow(self._belief, np.zeros(len(said)), _SAY, self._unheard_s)
-        self._belief, self._unheard_s = rppg.follow(self._belief, said, _SAY, self._unheard_s), 0.0
+        unheard_s, self._unheard_s = self._unheard_s, 0.0
+        belief = rppg.follow(self._belief, said, _SAY, unheard_s)
         clear = min(_MAX_SAY, max(0.0, windows.snr[0] - _UNCLEAR_SNR))
-        bpm = rppg.peak_bpm(self._belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
+        bpm = rppg.peak_bpm(belief * np.exp(clear * (said - said.max())))  # a clear window has no belief's lag
         if _may_be_half(bpm, windows.shares) or _may_be_slower(bpm, windows):
-            self._belief = unmoved
+            self._belief = rppg.follow(self._belief, np.zeros(len(said)), _SAY, unheard_s)
             return self._abstain(Reason.LOW_SNR, now_s)
-        self.signs = rppg.Signs.of(bpm, self._belief, windows)
+        self._belief, self.signs = belief, rppg.Signs.of(bpm, belief, windows)
         quality = rppg.quality_of(self.signs)
         self.estimate = (bpm, quality)
         if quality < self._min_quality or self._leaps(bpm, now_s):

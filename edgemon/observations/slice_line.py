@@ -75,7 +75,8 @@ class SliceLine:
     def _cut(self, kept: list[SkinSample], t_s: rppg.Array) -> rppg.Slice | None:
         start = int(np.searchsorted(t_s, self._ends_s - rppg.SLICE_S - rppg.CONTEXT_S - 1e-6))
         stop = min(len(t_s), int(np.searchsorted(t_s, self._ends_s + 1e-6, side="right")) + 1)
-        t_s, rgb = t_s[start:stop], np.array([s.rgb for s in kept[start:stop]], np.float64)
+        t_s, shape = t_s[start:stop], (stop - start, *self._shape)
+        rgb = np.concatenate([s.rgb for s in kept[start:stop]]).reshape(shape).astype(np.float64)
         whole = self._whole(t_s, rgb)
         if isinstance(whole, Reason):
             self.why = whole
@@ -90,14 +91,16 @@ class SliceLine:
 
     def _whole(self, t_s: rppg.Array, rgb: rppg.Array) -> Reason | NDArray[np.bool_]:
         """The regions (R,) that are in view through the slice, or why it cannot be cut."""
-        inside = t_s >= self._ends_s - rppg.SLICE_S
-        edges_s = np.concatenate([[self._ends_s - rppg.SLICE_S], t_s[inside], [self._ends_s]])
-        if inside.sum() < _SLOWEST_HZ * rppg.SLICE_S or np.diff(edges_s).max() > rppg.MAX_GAP_S:
+        begins_s = self._ends_s - rppg.SLICE_S
+        first = int(np.searchsorted(t_s, begins_s))
+        edges_s = np.concatenate([[begins_s], t_s[first:], [self._ends_s]])
+        if len(t_s) - first < _SLOWEST_HZ * rppg.SLICE_S or np.diff(edges_s).max() > rppg.MAX_GAP_S:
             return Reason.GAP
-        whole = np.isfinite(rgb[inside, :, 1]).mean(axis=0) >= _WHOLE
+        seen = np.isfinite(rgb[..., 1])
+        whole = seen[first:].mean(axis=0) >= _WHOLE
         if not whole.any():
             return Reason.OCCLUDED
-        return Reason.DARK if np.nanmean(rgb[:, whole]) < _DARK else whole
+        return Reason.DARK if rgb[seen & whole].mean() < _DARK else whole
 
 
 def _rate_hz(t_s: rppg.Array) -> float:

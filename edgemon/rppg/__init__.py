@@ -16,7 +16,7 @@ from edgemon.rppg.spectra import (
     combine,
     peak_bpm,
     shares_of,
-    snr_db,
+    snr,
     with_harmonics,
 )
 
@@ -44,7 +44,7 @@ __all__ = [
     "quality_of",
     "resample",
     "shares_of",
-    "snr_db",
+    "snr",
     "unbroken_from",
     "with_harmonics",
 ]

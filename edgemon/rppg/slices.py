@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgemon.rppg.methods import METHODS, across_blood
 from edgemon.rppg.sampling import Array
-from edgemon.rppg.spectra import BELOW_BPM, GRID_BPM, combine, shares_of, snr_db
+from edgemon.rppg.spectra import BELOW_BPM, GRID_BPM, combine, shares_of, snr
 
 Sums = NDArray[np.float32]
 
@@ -44,14 +45,14 @@ _LASTING: Final = 0.015  # change of the level through a step of the exposure or
 class Slice:
     """Fourier sums of SLICE_S at BELOW_BPM and GRID_BPM, cosines then sines, phases by time 0.
 
-    `pulses` (K, 2 C) are of methods times regions and their mean, `moved` (J, 2 C) of colour across blood; regions out
-    of view are zero. `common` (K + J, J) are the inner products of all with `moved`. `amplitude` is the least RMS of
-    the first method's pulse over the regions in view, a share of the light; `restless` the share of the slice in which
-    brightness changes far more than a pulse can; `stepped` tells a change of exposure, `grey` a picture without colour.
+    `sums` (K + J, 2 C) are of the pulses, methods times regions and their mean, and then of the colour across blood;
+    regions out of view are zero. `common` (K + J, J) are the inner products of all with the latter. `amplitude` is the
+    least RMS of the first method's pulse over the regions in view, a share of the light; `restless` the share of the
+    slice in which brightness changes far more than a pulse can; `stepped` tells a change of exposure, `grey` a picture
+    without colour.
     """
 
-    pulses: Sums
-    moved: Sums
+    sums: Sums
     common: Sums
     amplitude: float
     restless: float
@@ -89,25 +90,22 @@ def cut(rgb: Array, fs_hz: float, end_s: float) -> Slice:
     count = round(SLICE_S * fs_hz)
     seen = np.isfinite(rgb[..., 1]).all(axis=1)
     regions = rgb[seen]
-    grey = _grey(regions)
+    levels = np.log(np.maximum(regions, 1.0))
+    grey = _grey(levels)
     every = np.concatenate([regions, regions.mean(axis=0, keepdims=True)]) if len(regions) > 1 else regions
-    methods = GREY if grey else COLOUR
-    found = [METHODS[name](every, fs_hz)[:, -count:] for name in methods]
-    sums = _fourier(np.concatenate([*found, across_blood(regions, fs_hz)[:, -count:]]), fs_hz, end_s)
-    slots = np.append(np.flatnonzero(seen), len(rgb)) if len(regions) > 1 else np.flatnonzero(seen)
-    blood = np.zeros((len(COLOUR), len(rgb) + 1, sums.shape[-1]), np.float32)
-    blood[: len(methods), slots] = sums[: len(methods) * len(every)].reshape(len(methods), len(every), -1)
-    across = np.zeros((2, len(rgb), sums.shape[-1]), np.float32)
-    across[:, seen] = sums[len(methods) * len(every) :].reshape(2, len(regions), -1)
-    pulses, moved = blood.reshape(-1, sums.shape[-1]), across.reshape(-1, sums.shape[-1])
-    levels = np.log(np.maximum(regions[:, -count:], 1.0))
+    found = [METHODS[name](every, fs_hz) for name in (GREY if grey else COLOUR)]
+    signals = np.concatenate([*found, across_blood(regions, fs_hz)])[:, -count:]
+    told = np.append(seen, len(regions) > 1)
+    pulses = np.concatenate([told, told & (not grey)])
+    sums = np.zeros((len(pulses) + 2 * len(rgb), 2 * len(_BPM)), np.float32)
+    sums[np.concatenate([pulses, seen, seen])] = _fourier(signals, fs_hz, end_s)
+    energy = _energy(sums[: len(told)][told])
     return Slice(
-        pulses,
-        moved,
-        np.concatenate([pulses, moved]) @ moved.T,
-        float(np.sqrt(_energy(sums[: len(every)]).min() / _unit_energy(fs_hz))),
-        _restless(levels.mean(axis=(0, 2)), fs_hz),
-        _stepped(levels, fs_hz),
+        sums,
+        sums @ sums[len(pulses) :].T,
+        math.sqrt(energy.min() / _unit_energy(fs_hz)),
+        _restless(levels[:, -count:].mean(axis=(0, 2)), fs_hz),
+        _stepped(levels[:, -count:], fs_hz),
         grey,
     )
 
@@ -119,71 +117,77 @@ def look(slices: Sequence[Slice | None], fs_hz: float) -> Windows | None:
     each slice then counts by its own power, so that a jerk weighs no more than a beat. None when
     the shortest is not full enough.
     """
+    slices = slices[-LENGTHS[-1] :]
     kept = [s for s in slices if s is not None]
     back = np.array([len(slices) - i for i, s in enumerate(slices) if s is not None])  # 1 for the newest
-    full = [n for n in LENGTHS if n <= len(slices) and (back <= n).sum() >= LEAST * n]
+    full = tuple(n for n in LENGTHS if n <= len(slices) and (back <= n).sum() >= LEAST * n)
     if LENGTHS[0] not in full:
         return None
-    moved = np.stack([s.moved for s in kept])
-    clean = np.stack([s.pulses for s in kept]) - _follows(kept, fs_hz) @ moved
+    sums, follows = np.array([s.sums for s in kept]), _follows(kept, fs_hz)
+    pulses, moved = np.split(sums, [len(follows)], axis=1)
+    clean = pulses - follows @ moved
     energy = _energy(clean)
-    main = min(LENGTHS[1], full[-1])
-    stillness = _stillness(clean, moved)
-    clean /= np.sqrt(energy + _FLOOR * energy.mean(axis=0) + 1e-30)[..., None].astype(np.float32)
-    half = (main + 1) // 2
-    spans = [(0, n) for n in full] + [(0, main), (0, half), (main - half, half), (main, main)]
-    tapers = np.stack([_taper(back, newest, count) for newest, count in spans]).astype(np.float32)
-    power = _power((tapers @ clean.reshape(len(kept), -1)).reshape(len(spans), *clean.shape[1:]))
-    shares = shares_of(power[:, energy.sum(axis=0) > 0][..., _BAND].astype(np.float64))
-    if not shares.size:
+    there = energy.sum(axis=0) > 0
+    if not there.any():
         return None
-    seconds = [(count + 1) * HOP_S for _, count in spans]
-    *spectra, _, newer, older, past = (combine(part, t) for part, t in zip(shares, seconds, strict=True))
-    before = past if (back > main).sum() >= LEAST * main else None
-    ratios = (snr_db(part, GRID_BPM[part.argmax()], t) for part, t in zip(spectra, seconds, strict=False))
-    snr = tuple(float(10 ** (ratio / 10)) for ratio in ratios)
-    longest = power[len(full) - 1, : clean.shape[1] // len(COLOUR)].sum(axis=0, dtype=np.float64)
+    main, tapers, seconds = _spans(full)
+    size = np.sqrt(energy + _FLOOR * energy.mean(axis=0) + 1e-30)
+    weights = (tapers[:, back - 1] / size.T[:, None]).astype(np.float32)  # (K, S, slices)
+    power = _power(weights @ clean.transpose(1, 0, 2)).transpose(1, 0, 2)
+    shares = shares_of(power[:, there][..., _BAND].astype(np.float64))
+    spectra = combine(shares, seconds)
+    *said, _, newer, older, past = spectra
+    longest = power[len(full) - 1, : len(follows) // len(COLOUR)].sum(axis=0, dtype=np.float64)
+    ratios = snr(spectra, GRID_BPM[spectra.argmax(axis=-1)], seconds)
     return Windows(
-        tuple(spectra),
-        snr,
-        tuple(seconds[: len(full)]),
+        tuple(said),
+        tuple(ratios[: len(full)].tolist()),
+        tuple(seconds[: len(full)].tolist()),
         shares[len(full)],
         (newer, older),
-        before,
-        stillness,
+        past if (back > main).sum() >= LEAST * main else None,
+        _stillness(clean, moved),
         _halved(longest),
         _outside(longest),
     )
 
 
-def _grey(rgb: Array) -> bool:
-    mean = rgb.mean(axis=1, keepdims=True)
-    ratio = np.log(np.maximum(rgb, 1.0) / np.maximum(mean, 1.0))
-    return bool((ratio - ratio.mean(axis=2, keepdims=True)).std() < _GREY_BELOW * 0.05)
+@lru_cache(maxsize=8)
+def _spans(full: tuple[int, ...]) -> tuple[int, Array, Array]:
+    """The main window's slices, and of all windows the weights (S, LENGTHS[-1]) by age and the seconds (S,).
+
+    Windows are the full ones, the main one, its newer and its older half, and the one before it.
+    """
+    main = min(LENGTHS[1], full[-1])
+    half = (main + 1) // 2
+    spans = [*((0, n) for n in full), (0, main), (0, half), (main - half, half), (main, main)]
+    age = np.arange(LENGTHS[-1])
+    place = np.stack([(age - newest + 0.5) / count for newest, count in spans])
+    tapers = np.where((place > 0) & (place < 1), np.sin(np.pi * place) ** 2, 0.0)
+    return main, tapers, np.array([(count + 1) * HOP_S for _, count in spans])
+
+
+def _grey(levels: Array) -> bool:
+    """Whether the log colours (R, N, 3) change alike in all channels."""
+    apart = levels - levels.mean(axis=2, keepdims=True)
+    return bool(apart.var(axis=1).mean() < (_GREY_BELOW * 0.05) ** 2)
 
 
 def _fourier(signals: Array, fs_hz: float, end_s: float) -> Sums:
     count = signals.shape[-1]
-    taper, waves = _waves(count, fs_hz)
-    centred = signals - (signals @ taper)[:, None] / taper.sum()
-    sums = centred @ waves
-    cosines, sines = sums[:, : len(_BPM)], sums[:, len(_BPM) :]
+    cosines, sines = np.split(signals @ _waves(count, fs_hz), 2, axis=1)
     phase = 2 * np.pi / 60 * (end_s - count / fs_hz) * _BPM
     c, s = np.cos(phase), np.sin(phase)
     return np.concatenate([cosines * c - sines * s, sines * c + cosines * s], axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
-def _waves(count: int, fs_hz: float) -> tuple[Array, Array]:
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(count) + 0.5) / count)
+def _waves(count: int, fs_hz: float) -> Array:
+    """Cosines and sines (N, 2 C) at all rates under a Hann weight, each without what it would find in a constant."""
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(count) + 0.5) / count)[:, None]
     phase = 2 * np.pi / 60 * np.arange(count)[:, None] / fs_hz * _BPM
-    return taper, taper[:, None] * np.hstack([np.cos(phase), np.sin(phase)])
-
-
-def _taper(back: NDArray[np.int64], newest: int, count: int) -> Array:
-    """Hann weights of slices that are `back` hops old (1: the newest), over `count` of them from `newest` on."""
-    place = (back - newest - 0.5) / count
-    return np.where((place > 0) & (place < 1), np.sin(np.pi * place) ** 2, 0.0)
+    waves = taper * np.hstack([np.cos(phase), np.sin(phase)])
+    return np.asarray(waves - taper / taper.sum() * waves.sum(axis=0))
 
 
 def _energy(sums: Sums) -> Array:
@@ -202,8 +206,8 @@ def _unit_energy(fs_hz: float) -> float:
 
 def _follows(kept: list[Slice], fs_hz: float) -> Sums:
     """Weights (K, J) with which the pulses follow what moved; a ridge spares what is fainter than a pulse."""
-    common = np.stack([s.common for s in kept]).sum(axis=0, dtype=np.float64)
-    count = len(kept[0].pulses)
+    common = np.array([s.common for s in kept]).sum(axis=0, dtype=np.float64)
+    count = len(common) - common.shape[1]
     ridge = _RIDGE**2 * len(kept) * _unit_energy(fs_hz)
     inner = common[count:] + ridge * np.eye(common.shape[1])
     return np.asarray(np.linalg.solve(inner, common[:count].T).T, np.float32)
@@ -211,8 +215,8 @@ def _follows(kept: list[Slice], fs_hz: float) -> Sums:
 
 def _stillness(clean: Sums, moved: Sums) -> Array:
     """At each rate (B,), the share of power 0..1 that does not lie across blood."""
-    blood, across = (_power(x).mean(axis=(0, 1), dtype=np.float64) for x in (clean, moved))
-    return np.asarray(blood / (blood + _ACROSS * across + 1e-30))[_BAND]
+    blood, across = (np.einsum("skc,skc->c", x, x).reshape(2, -1).sum(axis=0) / x.shape[1] for x in (clean, moved))
+    return np.asarray(blood / (blood + _ACROSS * across + 1e-30), np.float64)[_BAND]
 
 
 def _halved(power: Array) -> Array:
@@ -241,6 +245,8 @@ def _stepped(levels: Array, fs_hz: float) -> bool:
     before, after = levels[:, max(0, at - side) : at + 1], levels[:, at + apart : at + apart + side]
     steps = after.mean(axis=1) - before.mean(axis=1)
     step = steps.mean(axis=0)
+    size = np.abs(step)
+    if size.max() <= _LASTING or np.abs(steps - step).max() >= _ALIKE * size.max():
+        return False
     around = np.maximum(before.mean(axis=0).std(axis=0), after.mean(axis=0).std(axis=0))
-    alike = float(np.abs(steps - step).max()) < _ALIKE * float(np.abs(step).max())
-    return alike and bool(((np.abs(step) > _LASTING) & (np.abs(step) > 4 * around)).any())
+    return bool(((size > _LASTING) & (size > 4 * around)).any())

@@ -12,6 +12,8 @@ LOW_BPM: Final = 72.0
 HIGH_BPM: Final = 240.0
 GRID_BPM: Final[Array] = np.arange(LOW_BPM, HIGH_BPM + 0.5, 1.0)  # peaks are interpolated between these
 BELOW_BPM: Final[Array] = np.arange(LOW_BPM / 2, LOW_BPM, 1.0)  # looked at lest a slow heart's harmonic be its rate
+_TWICE: Final = slice(int(LOW_BPM), None, 2)  # of GRID_BPM, the doubles of its first rates
+_COUNT: Final = len(GRID_BPM[_TWICE])
 
 
 def shares_of(power: Array) -> Array:
@@ -29,14 +31,17 @@ def peak_bpm(shares: Array) -> float:
     return float(GRID_BPM[i] + min(1.0, max(-1.0, shift)) * (GRID_BPM[1] - GRID_BPM[0]))
 
 
-def snr_db(shares: Array, bpm: Array, window_s: float) -> Array:
-    """Power at the rates `bpm` (...) and their first harmonics over the rest of the band, in dB within -30..30.
+def snr(shares: Array, bpm: Array, window_s: float | Array) -> Array:
+    """Power at the rates `bpm` (...) and their first harmonics over the rest of the band, within 0.001..1000.
 
-    De Haan 2013, eq. 18, with shares (..., B) and a mask of three quarters of the Hann window's main lobe.
+    De Haan 2013, eq. 18, with shares (..., B) of windows (...) and a mask of three quarters of the Hann window's main
+    lobe.
     """
-    off_bpm = np.minimum(np.abs(GRID_BPM - bpm[..., None]), np.abs(GRID_BPM - 2 * bpm[..., None]))
-    signal = np.where(off_bpm <= 90.0 / window_s, shares, 0.0).sum(axis=-1)
-    return np.asarray(np.clip(10 * np.log10(np.maximum(signal, 1e-9) / np.maximum(1 - signal, 1e-9)), -30.0, 30.0))
+    width = np.asarray(90.0 / window_s)[..., None]
+    at, twice = bpm[..., None], 2 * bpm[..., None]
+    near = (np.abs(GRID_BPM - at) <= width) | (np.abs(GRID_BPM - twice) <= width)
+    signal = np.einsum("...b,...b->...", shares, near)
+    return np.asarray(np.clip(np.maximum(signal, 1e-9) / np.maximum(1 - signal, 1e-9), 1e-3, 1e3))
 
 
 def with_harmonics(shares: Array) -> Array:
@@ -44,16 +49,14 @@ def with_harmonics(shares: Array) -> Array:
 
     A rate that has no power of its own gains nothing from its double, so 212 is not read as 106 either.
     """
-    half = np.searchsorted(GRID_BPM, HIGH_BPM / 2, side="right")
-    harmonic = np.zeros_like(shares)
-    twice = np.rint((2 * GRID_BPM[:half] - LOW_BPM) / (GRID_BPM[1] - GRID_BPM[0])).astype(int)
-    harmonic[..., :half] = shares[..., twice]
-    raised = shares + np.minimum(shares, harmonic)
+    raised = shares.copy()
+    raised[..., :_COUNT] += np.minimum(shares[..., :_COUNT], shares[..., _TWICE])
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def combine(shares: Array, window_s: float) -> Array:
-    """One spectrum (B,) of many (K, B): their harmonics folded in, each weighed by its signal-to-noise power ratio."""
+def combine(shares: Array, window_s: Array) -> Array:
+    """One spectrum (..., B) of many (..., K, B) in windows (...): their harmonics folded in, weighed by their SNR."""
     folded = with_harmonics(shares)
-    weights = 10 ** (snr_db(shares, GRID_BPM[folded.argmax(axis=-1)], window_s) / 10)
-    return np.asarray(weights @ folded / weights.sum())
+    weights = snr(shares, GRID_BPM[folded.argmax(axis=-1)], window_s[..., None])
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.asarray((weights[..., None, :] @ folded)[..., 0, :] / total)
