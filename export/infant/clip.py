@@ -64,6 +64,19 @@ class Clip:
         """PPG value at a time."""
         return float(ppg(np.interp(t_s, np.arange(len(self.beats)) * STEP_S, self.beats)))
 
+    def sway_at(self, t_s: float, key: int, hz: float = 0.2) -> float:
+        """A smooth wandering value within about -1 to 1, one for each key."""
+        return _sway(t_s, key, hz)
+
+    def breath_at(self, t_s: float) -> float:
+        """How full the chest is, about -1 to 1; deeper in crying."""
+        swing = float(np.sin(6.283 * BREATHS_HZ * t_s + 0.6 * self.sway_at(t_s, 41, 0.1)))
+        return swing * (1 + 0.8 * _level(self.script, t_s, "cry"))
+
+    def heave_deg(self, t_s: float) -> float:
+        """How far a breath bends the upper spine, and so lifts shoulders and head."""
+        return 0.0
+
 
 def _sway(t_s: float, key: int, hz: float = 0.2) -> float:
     """A smooth wandering value within about -1 to 1, the same for the same key."""
@@ -94,17 +107,17 @@ def expression_at(clip: Clip, t_s: float) -> Expression:
     """The face at a time of the script."""
     closed, cry = _level(clip.script, t_s, "closed"), _level(clip.script, t_s, "cry")
     asleep = _level(clip.script, t_s, "asleep")
-    drowsy = 0.12 + 0.08 * _sway(t_s, 4, 0.3)
+    drowsy = 0.12 + 0.08 * clip.sway_at(t_s, 4, 0.3)
     shut = max(
-        closed * (0.97 + 0.02 * _sway(t_s, 9, 0.8)),
+        closed * (0.97 + 0.02 * clip.sway_at(t_s, 9, 0.8)),
         (1 - closed) * drowsy,
         blink_at(clip.script, t_s, clip.seed) * (1 - asleep),
     )
-    bout = 0.5 + 0.5 * np.sin(6.283 * (0.75 * t_s + 0.12 * _sway(t_s, 31, 0.2)))
+    bout = 0.5 + 0.5 * np.sin(6.283 * (0.75 * t_s + 0.12 * clip.sway_at(t_s, 31, 0.2)))
     bout = float(np.clip(1.6 * bout, 0, 1))
     power = cry * (0.62 + 0.38 * bout)
     quiver = cry * 0.025 * np.sin(6.283 * 6.5 * t_s) * bout
-    rest_mouth = 0.05 + 0.04 * _sway(t_s, 12, 0.15)
+    rest_mouth = 0.05 + 0.04 * clip.sway_at(t_s, 12, 0.15)
     return Expression(
         "crying" if cry > 0.5 else "calm",
         closure_left=float(shut),
@@ -114,8 +127,8 @@ def expression_at(clip: Clip, t_s: float) -> Expression:
         eye_squeeze=0.9 * power,
         nasolabial=0.95 * power,
         mouth_square=0.9 * power,
-        pucker=float((1 - cry) * max(0, 0.35 * _sway(t_s, 15, 0.25))),
-        gaze_deg=(-3 + 5 * _sway(t_s, 21, 0.25), 9 * _sway(t_s, 22, 0.22)),
+        pucker=float((1 - cry) * max(0, 0.35 * clip.sway_at(t_s, 15, 0.25))),
+        gaze_deg=(-3 + 5 * clip.sway_at(t_s, 21, 0.25), 9 * clip.sway_at(t_s, 22, 0.22)),
     )
 
 
@@ -130,15 +143,16 @@ def pose_at(clip: Clip, base: Pose, t_s: float) -> Pose:
         scale = amount * (0.7 if index < 2 else 3.0)
         hz = 0.16 + 0.22 * (index >= 2)
         jolt = cry * (0.2 if index < 2 else 2.0) * np.sin(6.283 * 1.1 * t_s + index)
-        move = [scale * _sway(t_s, 100 + 3 * index + axis, hz) + jolt * (axis == 0) for axis in range(3)]
+        move = [scale * clip.sway_at(t_s, 100 + 3 * index + axis, hz) + jolt * (axis == 0) for axis in range(3)]
         old = turns.get(bone, (0.0, 0.0, 0.0))
         turns[bone] = (old[0] + move[0], old[1] + move[1], old[2] + move[2])
     yaw, pitch = visits.turned(clip.script.turns, t_s)
     for bone, share in (("neck01", 0.45), ("head", 0.55)):
         old = turns[bone]
         turns[bone] = (old[0] + share * pitch, old[1] + share * yaw, old[2])
-    breath = float(np.sin(6.283 * BREATHS_HZ * t_s + 0.6 * _sway(t_s, 41, 0.1))) * (1 + 0.8 * cry)
-    return Pose(turns, breath)
+    if heave := clip.heave_deg(t_s):
+        turns["spine01"] = (heave, 0.0, 0.0)
+    return Pose(turns, clip.breath_at(t_s))
 
 
 @dataclass(frozen=True)
