@@ -19,15 +19,16 @@ from tqdm import tqdm
 from export.heart_rate.render import recipe_of, render
 from export.infant.clip import write_clip
 from export.infant.closeup import render_closeup
-from export.infant.sample import render_sample
+from export.infant.sample import Sample, render_sample
 
 SPLITS = ("train", "val", "test")
 VIEWS = ("face", "body", "expression")
+SIZES = {"face": 384, "body": 384, "expression": 224}
 IDENTITIES = 4000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `synthesize images`, `synthesize clip` and `synthesize pulses`."""
+    """The arguments of `synthesize images`, `synthesize sheet`, `synthesize clip` and `synthesize pulses`."""
     kinds = parser.add_subparsers(dest="kind", required=True)
     images = kinds.add_parser("images", help="random pictures: NNNNNN.jpg, NNNNNN.labels.png and truth.jsonl")
     images.add_argument("--out", type=Path, required=True)
@@ -39,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, default=None, help="side of the square picture in px (224 for close faces, else 384)"
     )
     images.add_argument("--workers", type=int, default=1)
+    sheet = kinds.add_parser("sheet", help="a contact sheet of random pictures, for a model's card: one jpg")
+    sheet.add_argument("--out", type=Path, required=True)
+    sheet.add_argument("--columns", type=int, default=8)
+    sheet.add_argument("--rows", type=int, default=4)
+    sheet.add_argument("--seed", type=int, default=0)
+    sheet.add_argument("--split", choices=SPLITS, default="test")
+    sheet.add_argument("--view", choices=VIEWS, default="expression")
+    sheet.add_argument("--tile", type=int, default=176, help="side of one picture in px")
     clip = kinds.add_parser("clip", help="a video with a pulse: FILE.mp4 and FILE.truth.json")
     clip.add_argument("--out", type=Path, required=True)
     clip.add_argument("--script", default="demo")
@@ -58,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0 on success."""
-    return {"images": run_images, "clip": run_clip, "pulses": run_pulses}[args.kind](args)
+    return {"images": run_images, "sheet": run_sheet, "clip": run_clip, "pulses": run_pulses}[args.kind](args)
 
 
 def identity_of(split: str, rng: np.random.Generator) -> int:
@@ -71,7 +80,7 @@ def run_images(args: argparse.Namespace) -> int:
     """Renders what is still missing of a set; picture N depends on seed, split, view, size and N alone."""
     args.out.mkdir(parents=True, exist_ok=True)
     done = _done(args.out)
-    size = args.size or {"expression": 224}.get(args.view, 384)
+    size = args.size or SIZES[args.view]
     jobs = [
         (args.out, number, args.seed, args.split, args.view, size)
         for number in range(args.count)
@@ -135,16 +144,35 @@ def render_one(job: Job) -> str:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     out, number, seed, split, view, size = job
-    rng = np.random.default_rng([seed, SPLITS.index(split), VIEWS.index(view), number])
-    identity = identity_of(split, rng)
-    if view == "expression":
-        sample = render_closeup(rng, identity=identity, size=(size, size))
-    else:
-        sample = render_sample(rng, identity=identity, size=(size, size), view=view)
+    sample = draw(number, seed, split, view, size)
     name = f"{number:06d}"
     cv2.imwrite(str(out / f"{name}.jpg"), cv2.cvtColor(sample.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
     cv2.imwrite(str(out / f"{name}.labels.png"), sample.labels)
     return json.dumps({"name": name} | asdict(sample.truth))
+
+
+def draw(number: int, seed: int, split: str, view: str, size: int) -> Sample:
+    """Picture `number` of a set, of a random identity of its split."""
+    rng = np.random.default_rng([seed, SPLITS.index(split), VIEWS.index(view), number])
+    identity = identity_of(split, rng)
+    if view == "expression":
+        return render_closeup(rng, identity=identity, size=(size, size))
+    return render_sample(rng, identity=identity, size=(size, size), view=view)
+
+
+def run_sheet(args: argparse.Namespace) -> int:
+    """Tiles the first pictures of a set, all of them synthetic newborns."""
+    size = SIZES[args.view]
+    tiles = [
+        cv2.resize(
+            draw(n, args.seed, args.split, args.view, size).rgb, (args.tile, args.tile), interpolation=cv2.INTER_AREA
+        )
+        for n in range(args.columns * args.rows)
+    ]
+    rows = [np.hstack(tiles[at : at + args.columns]) for at in range(0, len(tiles), args.columns)]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(args.out), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return 0
 
 
 def render_pulses(job: PulseJob) -> str:

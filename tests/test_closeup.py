@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,10 +53,23 @@ def draw(shared: Path, egl: None) -> Callable[..., Drawn]:
     return make
 
 
+def acting(action: str, intensity: float, lean: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Expression:
+    """Eyes shut, one action alone."""
+    values = {name: intensity if name == action else 0.0 for name in ACTIONS}
+    return Expression(
+        closure_left=1.0,
+        closure_right=1.0,
+        brow_bulge=values["brow_bulge"],
+        eye_squeeze=values["eye_squeeze"],
+        nasolabial=values["nasolabial"],
+        lean=lean,
+    )
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_action_shows_in_its_own_region_above_all(draw: Callable[..., Drawn], action: str) -> None:
     rest, _ = draw(Expression(closure_left=1.0, closure_right=1.0))
-    acted, truth = draw(Expression(closure_left=1.0, closure_right=1.0, **{action: 1.0}))
+    acted, truth = draw(acting(action, 1.0))
     change = np.abs(acted.colour - rest.colour).mean(axis=2)
     own = rest.bare_part == REGION_OF[action]
     elsewhere = (rest.bare_part > 0) & ~own
@@ -64,7 +79,7 @@ def test_an_action_shows_in_its_own_region_above_all(draw: Callable[..., Drawn],
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_stronger_action_changes_more(draw: Callable[..., Drawn], action: str) -> None:
-    drawn = [draw(Expression(closure_left=1.0, closure_right=1.0, **{action: v}))[0] for v in (0.0, 0.35, 1.0)]
+    drawn = [draw(acting(action, v))[0] for v in (0.0, 0.35, 1.0)]
     own = drawn[0].bare_part == REGION_OF[action]
     some, much = (np.abs(after.colour - drawn[0].colour)[own].mean() for after in drawn[1:])
     assert 0 < some < 0.8 * much
@@ -74,7 +89,7 @@ def test_a_stronger_action_changes_more(draw: Callable[..., Drawn], action: str)
 def test_a_leaning_action_shows_on_its_side(draw: Callable[..., Drawn], index: int) -> None:
     lean = tuple(1.0 if i == index else 0.0 for i in range(3))
     rest, _ = draw(Expression(closure_left=1.0, closure_right=1.0))
-    face = Expression(closure_left=1.0, closure_right=1.0, lean=lean, **{ACTIONS[index]: 1.0})  # type: ignore[arg-type]
+    face = acting(ACTIONS[index], 1.0, (lean[0], lean[1], lean[2]))
     acted, truth = draw(face)
     assert truth.actions_right_left[index] == (0.0, 1.0)
     change = np.abs(acted.colour - rest.colour).mean(axis=2) * (rest.bare_part == REGION_OF[ACTIONS[index]])
@@ -149,6 +164,17 @@ def test_each_action_is_met_without_the_others_and_without_a_cry() -> None:
         assert sum(f.name != "crying" for f in alone) > 0.9 * len(alone)
     shut = [f for f in faces if f.name == "calm" and min(f.closure_left, f.closure_right) > 0.75]
     assert 0.25 < len(shut) / sum(f.name == "calm" for f in faces) < 0.6
+
+
+def test_a_contact_sheet_has_its_rows_and_columns(shared: Path, egl: None, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.jpg"
+    parser = argparse.ArgumentParser()
+    synthesize.add_arguments(parser)
+    args = parser.parse_args(["sheet", "--out", str(out), "--columns", "2", "--rows", "1", "--tile", "64"])
+    assert synthesize.run(args) == 0
+    picture = cv2.imread(str(out))
+    assert picture is not None
+    assert picture.shape == (64, 128, 3)
 
 
 def test_a_set_of_close_faces_is_written_with_its_truth(shared: Path, egl: None, tmp_path: Path) -> None:
