@@ -18,7 +18,8 @@ from export.heart_rate.answers import OURS_ALL, OURS_BEST, OURS_TRUSTED, Answers
 from export.heart_rate.evaluate import HeartRateReport
 from export.heart_rate.goals import goals
 from export.heart_rate.layouts import open_any
-from export.heart_rate.made import MADE, Recipe, made
+from export.heart_rate.made import MADE, PULSE, SKIN, Recipe, made
+from export.heart_rate.methods import PEAKS
 from export.heart_rate.peers import PEERS, butterworth, detrended, pos, window_rgb
 from export.heart_rate.scores import (
     Windows,
@@ -48,6 +49,32 @@ def test_every_peer_reads_a_clear_pulse(name: str, span_s: float) -> None:
     assert found is not None
     assert found[0].shape == (round(span_s * 30), 3)
     assert PEERS[name](*found) == pytest.approx(recording.mean_bpm(40.0, span_s), abs=4.5)
+
+
+@pytest.mark.parametrize("name", PEAKS)
+@pytest.mark.parametrize("bpm", [78.0, 150.0, 225.0])
+def test_every_method_reads_a_clear_pulse_at_its_highest_peak(name: str, bpm: float) -> None:
+    recording = made(2, "clear", replace(CLEAR, bpm=(bpm, bpm + 1), harmonic=0.0))
+    found = window_rgb(recording, 40.0, 10.0)
+    assert found is not None
+    assert PEAKS[name](*found) == pytest.approx(recording.mean_bpm(40.0, 10.0), abs=4.5)
+
+
+def test_a_lamp_outshines_the_heart_in_green_and_not_where_all_colours_cancel() -> None:
+    t_s = np.arange(300) / 30
+    lamp, beat = (np.sin(2 * np.pi * bpm / 60 * t_s)[:, None] for bpm in (190.0, 130.0))
+    rgb = SKIN * (1 + 0.02 * lamp + 0.004 * beat * PULSE)
+    read = {name.removesuffix(", peak"): estimate(rgb, 30.0) for name, estimate in PEAKS.items()}
+    assert read["GREEN"] == pytest.approx(190, abs=1)
+    for name in ("G-R", "CHROM", "POS", "PBV"):
+        assert read[name] == pytest.approx(130, abs=1)
+
+
+@pytest.mark.parametrize("name", PEAKS)
+def test_a_highest_peak_lies_in_the_newborns_band_even_in_noise(name: str) -> None:
+    for seed in range(3):
+        noise = np.random.default_rng(seed).normal(100, 1, (300, 3))
+        assert 72 <= PEAKS[name](noise, 30.0) <= 240
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -185,7 +212,7 @@ def report() -> HeartRateReport:
     recordings = [made(6, name, MADE[name]) for name in ("made: still", "made: photograph, still")]
     recordings.append(made(6, "made: below the band", MADE["made: below the band"]))
     short = [Recording(r.name, r.group, r.data, r.layout, r.t_s[:1000], r.rgb[:1000], _first(r)) for r in recordings]
-    return HeartRateReport(tuple(answer(r) for r in short))
+    return HeartRateReport(tuple(answer(r, {**PEERS, **PEAKS}) for r in short))
 
 
 def _first(recording: Recording) -> np.ndarray | None:
@@ -196,12 +223,20 @@ def test_the_report_tells_each_method_on_each_set(report: HeartRateReport, tmp_p
     lines = list(report.lines())
     assert sum(name in line for line in lines for name in PEERS) >= 2 * len(PEERS)
     assert any("no pulse to be read: value given in" in line for line in lines)
+    (heads,) = (line for line in lines if line.split()[:7] == [name.removesuffix(", peak") for name in PEAKS])
+    still = lines[lines.index(heads) + 1]
+    assert still.split()[:2] == ["made:", "still"]
+    assert sum("|" in cell for cell in still.split()) == len(PEAKS) + 2
     assert any("rate outside 72-240/min" in line for line in lines)
     assert any(line.split()[-2:] == ["such", "recordings"] for line in lines)
     told = {(m.name, m.data, m.condition): m.value for m in report.metrics()}
     assert told["coverage", "made: still", f"{OURS_ALL}, 10 s"] > 0.9
     assert told["MAE", "made: still", f"{OURS_ALL}, 10 s"] < 2
     assert ("MAE", "made: still", f"{OURS_BEST}, 20 s") in told
+    for name in PEAKS:
+        rows = [a.windows[name, 10.0] for a in report.answers if a.data == "made: still"]
+        assert told["MAE", "made: still", f"{name}, 10 s"] == pytest.approx(score(pooled(rows)).mae)
+        assert f"{told['MAE', 'made: still', f'{name}, 10 s']:.2f} |" in still
     assert sum(v for (n, d, _), v in told.items() if n == "windows" and d == "all data" and "reason" in _) > 60
     from export.heart_rate.plots import plot
 

@@ -18,6 +18,7 @@ from edgemon.observations.pulse_network import PulseNetwork
 from export.heart_rate.answers import OURS_ALL, OURS_BEST, OURS_TRUSTED, SPANS_S, Answers, answer
 from export.heart_rate.goals import goals
 from export.heart_rate.layouts import open_any
+from export.heart_rate.methods import PEAKS
 from export.heart_rate.peers import PEERS
 from export.heart_rate.scores import (
     BEST_SHARE,
@@ -55,7 +56,7 @@ def evaluate_heart_rate(folders: Sequence[Path], models: Path, network: str | No
     reader = PulseNetwork(Model.open(models, network)) if network else None
     observer = partial(heart_rate.HeartRateObserver, network=reader)
     bar = tqdm(found, unit=" recordings", disable=None)
-    return HeartRateReport(tuple(answer(recording, observer=observer) for recording in bar))
+    return HeartRateReport(tuple(answer(recording, {**PEERS, **PEAKS}, observer) for recording in bar))
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class HeartRateReport:
         yield from _header()
         for name, answers in self.data.items():
             yield from self._set_lines(name, answers)
+        yield from self._method_lines()
         yield from self._recording_lines()
         yield from self._calibration_lines()
         yield from self._risk_lines()
@@ -114,6 +116,19 @@ class HeartRateReport:
             for method, span_s, s in self.scores(answers):
                 yield f"  {method:<{_NAME}}{span_s:>4.0f} s" + _cells(s)
         yield ""
+
+    def _method_lines(self) -> Iterator[str]:
+        yield "methods: MAE in bpm, 10 s | 20 s, of the highest peak within 72-240/min of the regions' mean; and ours"
+        names = (*PEAKS, OURS_ALL, OURS_BEST)
+        yield f"  {'':<28}" + "".join(f"{name.removesuffix(', peak'):>19}" for name in names)
+        for data, answers in self.data.items():
+            if self.windows(answers, OURS_ALL, SPANS_S[0]).judged.any():
+                cells = (" | ".join(f"{s.mae:.2f}" for s in self._spans(answers, name)) for name in names)
+                yield f"  {data:<28}" + "".join(f"{cell:>19}" for cell in cells)
+        yield ""
+
+    def _spans(self, answers: Sequence[Answers], method: str) -> list[Score]:
+        return [score(self.windows(answers, method, span_s)) for span_s in SPANS_S]
 
     def _recording_lines(self) -> Iterator[str]:
         yield "per recording: MAE in bpm, 10 s | 20 s; trusted with its coverage at 10 s"
@@ -175,9 +190,16 @@ class HeartRateReport:
                 rows += [Metric(name=n, data=name, condition=where, value=v) for n, v in figures if math.isfinite(v)]
         for name, answers in self.data.items():
             rows += self._quality_metrics(name, answers)
+            rows += self._method_metrics(name, answers)
         told = [(g.name, g.wanted, g.measured) for g in goals(self.answers) if g.measured is not None]
         rows += [Metric(name="goal", data=name, condition=wanted, value=value) for name, wanted, value in told]
         return tuple(rows)
+
+    def _method_metrics(self, name: str, answers: Sequence[Answers]) -> Iterator[Metric]:
+        for method in PEAKS:
+            for span_s, s in zip(SPANS_S, self._spans(answers, method), strict=True):
+                if math.isfinite(s.mae):
+                    yield Metric(name="MAE", data=name, condition=f"{method}, {span_s:.0f} s", value=s.mae)
 
     def _quality_metrics(self, name: str, answers: Sequence[Answers]) -> Iterator[Metric]:
         windows, told = (self.windows(answers, m, SPANS_S[0]) for m in (OURS_ALL, OURS_TRUSTED))

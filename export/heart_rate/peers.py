@@ -41,12 +41,12 @@ def pyvhr_pos(rgb: Array, fs_hz: float) -> float:
 
 def pos_fft(rgb: Array, fs_hz: float) -> float:
     """POS and the highest bin within 1.5-4 Hz, without tracking."""
-    return _windowed_peak_bpm(pos(rgb, fs_hz), fs_hz)
+    return windowed_peak_bpm(pos(rgb, fs_hz), fs_hz, (1.5, 4.0))
 
 
 def chrom_fft(rgb: Array, fs_hz: float) -> float:
     """CHROM and the highest bin within 1.5-4 Hz, without tracking."""
-    return _windowed_peak_bpm(chrom(rgb, fs_hz), fs_hz)
+    return windowed_peak_bpm(chrom(rgb, fs_hz), fs_hz, (1.5, 4.0))
 
 
 PEERS: Mapping[str, Estimate] = {
@@ -137,8 +137,9 @@ def _gain(count: int, fs_hz: float, band_hz: tuple[float, float], order: int) ->
     return np.asarray(1 / (1 + off ** (2 * order)))
 
 
-def _windowed_peak_bpm(pulse: Array, fs_hz: float) -> float:
-    return _peak_bpm((pulse - pulse.mean()) * np.hanning(len(pulse)), fs_hz, (1.5, 4.0), 8192)
+def windowed_peak_bpm(pulse: Array, fs_hz: float, band_hz: tuple[float, float]) -> float:
+    """The highest bin within the band of a Hann window's spectrum, zero-padded to 8192 samples."""
+    return _peak_bpm((pulse - pulse.mean()) * np.hanning(len(pulse)), fs_hz, band_hz, 8192)
 
 
 def _peak_bpm(pulse: Array, fs_hz: float, band_hz: tuple[float, float], bins: int) -> float:
