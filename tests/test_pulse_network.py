@@ -11,7 +11,7 @@ import pytest
 
 from edgemon.errors import ModelError
 from edgemon.inference import Model
-from edgemon.observations.pulse_network import LONGEST, PulseNetwork, PulseReading, evenly, odds_of
+from edgemon.observations.pulse_network import LONGEST, PulseNetwork, PulseReading, evenly, probabilities_of
 from edgemon.rppg import GRID_BPM
 
 with warnings.catch_warnings():  # torch's own imports warn
@@ -93,7 +93,7 @@ def test_two_to_six_seconds_give_a_reading(device: PulseNetwork) -> None:
         t_s = 7.0 + np.arange(round(seconds * 30)) / 30
         reading = device.read(t_s, clip(len(t_s))[0].transpose(0, 2, 3, 1))
         assert reading is not None
-        assert reading.odds.sum() == pytest.approx(1)
+        assert reading.probabilities.sum() == pytest.approx(1)
         assert len(reading.wave) == min(len(t_s), LONGEST)
         assert 72 <= reading.bpm <= 240
         assert 0 <= reading.quality <= 1
@@ -129,7 +129,7 @@ def test_the_reading_is_the_median_and_its_quality_what_lies_near() -> None:
     assert reading.bpm == pytest.approx(212, abs=0.5)
     assert reading.quality == pytest.approx(0.9)
     assert reading.seconds == 4
-    flat = odds_of(np.zeros(169))
+    flat = probabilities_of(np.zeros(169))
     assert PulseReading(flat, np.zeros(60)).quality == pytest.approx(11 / 169, abs=0.01)
 
 

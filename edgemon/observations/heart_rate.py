@@ -61,7 +61,7 @@ class HeartRateObserver:
     """Reads one bed's heart rate; keeps slices of the trace and a belief about the rate from second to second.
 
     A pulse network, where there is one, speaks alone in the first seconds, which are too short for a spectrum; then
-    its odds are heard beside the spectra, by its own quality.
+    its probabilities are heard beside the spectra, by its own quality.
     """
 
     name = "heart_rate"
@@ -144,7 +144,7 @@ class HeartRateObserver:
     def _read(self, windows: rppg.Windows, reading: PulseReading | None, now_s: float) -> Observation:
         said, window_s = _say(windows)
         if reading is not None:
-            said = said + reading.quality * np.log(reading.odds * len(said) + _FLOOR)
+            said = said + reading.quality * np.log(reading.probabilities * len(said) + _FLOOR)
         unheard_s, self._unheard_s = self._unheard_s, 0.0
         belief = rppg.follow(self._belief, said, _SAY, unheard_s)
         clear = min(_MAX_SAY, max(0.0, windows.snr[0] - _UNCLEAR_SNR))

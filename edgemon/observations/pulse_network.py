@@ -1,4 +1,4 @@
-"""The pulse network at work: odds of the heart rate and the pulse wave from the last 2 to 6 s of face patches."""
+"""The pulse network at work: probabilities of the rate, and the pulse wave, from the last 2 to 6 s of face patches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEAR_BPM: Final = 5.0
 class PulseReading:
     """Probabilities over GRID_BPM (B,) of the window's mean rate, the wave (M,) at FS_HZ and its length."""
 
-    odds: rppg.Array
+    probabilities: rppg.Array
     wave: rppg.Array
 
     @property
@@ -34,13 +34,13 @@ class PulseReading:
     @property
     def bpm(self) -> float:
         """The rate with half of the probability below it: of all, the one with the least expected error."""
-        total = np.cumsum(self.odds)
-        return float(np.interp(0.5, total - self.odds / 2, rppg.GRID_BPM))
+        total = np.cumsum(self.probabilities)
+        return float(np.interp(0.5, total - self.probabilities / 2, rppg.GRID_BPM))
 
     @property
     def quality(self) -> float:
         """Probability 0..1 that `bpm` is right within 5 bpm."""
-        return float(self.odds[np.abs(rppg.GRID_BPM - self.bpm) <= _NEAR_BPM].sum())
+        return float(self.probabilities[np.abs(rppg.GRID_BPM - self.bpm) <= _NEAR_BPM].sum())
 
 
 class PulseNetwork:
@@ -64,7 +64,7 @@ class PulseNetwork:
         if len(even) < SHORTEST:
             return None
         wave, logits = self._run(np.ascontiguousarray(even.transpose(0, 3, 1, 2)[None], np.float32))
-        return PulseReading(odds_of(logits[0].astype(np.float64)), wave[0].astype(np.float64))
+        return PulseReading(probabilities_of(logits[0].astype(np.float64)), wave[0].astype(np.float64))
 
 
 def evenly(t_s: rppg.Array, patches: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ def evenly(t_s: rppg.Array, patches: NDArray[np.float32]) -> NDArray[np.float32]
     return np.asarray(flat[-LONGEST:].reshape(-1, *patches.shape[1:]), np.float32)
 
 
-def odds_of(logits: rppg.Array) -> rppg.Array:
+def probabilities_of(logits: rppg.Array) -> rppg.Array:
     """Probabilities of logits (..., B)."""
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
