@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import ExpressionModel, Model
 from edgemon.observations.pulse_network import PulseNetwork
+from export.behaviour import arguments as behaviour_arguments
+from export.behaviour.evaluate import ADULTS, beside_int8, default_renders, evaluate_own
+from export.behaviour.report import BehaviourReport
+from export.behaviour.sources import is_renders
 from export.datasets import Renders
-from export.evaluate_expression import ExpressionReport, read_adults, read_covered, read_renders
 from export.evaluate_face import FaceReport, false_scores, find
 from export.evaluate_pulse import PulseReport, evaluate_pulse
 from export.face_cases import FREE_KINDS, GROUPS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import Finder, judge
 from export.heart_rate.evaluate import HeartRateReport, default_folders, evaluate_heart_rate
+from export.pain import arguments as pain_arguments
+from export.pain.report import PainReport
 
 FACE_FREE_FRAMES = 900
-TRUE_CROP, FOUND_CROP = "true boxes", "the detector's boxes"
-Report = FaceReport | ExpressionReport | HeartRateReport | PulseReport
+Report = FaceReport | BehaviourReport | HeartRateReport | PulseReport | PainReport
 
 
 def evaluate_face(
@@ -41,26 +46,22 @@ def evaluate_face(
     return FaceReport(tuple(find(finder, s) for s in subjects), false, shipped, precision)
 
 
-def evaluate_expression(
-    model: ExpressionModel, finder: Finder, data: Path, photographs: Path | None
-) -> ExpressionReport:
-    """Crops made by true boxes and by the detector's own."""
-    renders = Renders(data)
-    reads = {TRUE_CROP: read_renders(model, renders, None), FOUND_CROP: read_renders(model, renders, finder)}
-    abstentions = read_covered(model, render_subjects(renders))
-    return ExpressionReport(reads, abstentions, read_adults(model, photographs, finder) if photographs else None)
-
-
 def _face(args: argparse.Namespace) -> Report:
     detector = FaceDetector(Model.open(args.models, args.model or "face"))
     shipped = detector.manifest.threshold("score")
     return evaluate_face(detector, shipped, _renders(args), args.photographs, args.limit)
 
 
-def _expression(args: argparse.Namespace) -> Report:
-    model = ExpressionModel(Model.open(args.models, args.model or "expression"))
-    detector = FaceDetector(Model.open(args.models, "face"))
-    return evaluate_expression(model, detector, _renders(args), args.photographs)
+def _behaviour(args: argparse.Namespace) -> Report:
+    """Renders get the whole protocol, other folders figures on their labels; without --data the rendered test set."""
+    finder = FaceDetector(Model.open(args.models, "face"))
+    name = args.model or "expression"
+    places = args.data or [default_renders()]
+    if not all(is_renders(place) for place in places):
+        model = ExpressionModel(Model.open(args.models, name))
+        return evaluate_own(model, finder, places, behaviour_arguments.reading_of(args))
+    photographs = args.photographs or (ADULTS if ADULTS.is_dir() else None)
+    return beside_int8(args.models, name, finder, _one(places, args.task), photographs, args.limit)
 
 
 def _heart_rate(args: argparse.Namespace) -> Report:
@@ -72,26 +73,40 @@ def _pulse(args: argparse.Namespace) -> Report:
     return evaluate_pulse(network, _renders(args), args.limit)
 
 
+def _pain(args: argparse.Namespace) -> Report:
+    from export.pain.evaluate import report_of  # noqa: PLC0415  (scikit-learn is slow to import)
+
+    return report_of(args)
+
+
 def _renders(args: argparse.Namespace) -> Path:
-    if len(args.data) != 1:
-        raise ValueError(f"evaluate {args.task}: --data needs one folder of renders")
-    folder: Path = args.data[0]
-    return folder
+    return _one(args.data, args.task)
+
+
+def _one(places: Sequence[Path], task: str) -> Path:
+    if len(places) != 1:
+        raise ValueError(f"evaluate {task}: --data needs one folder of renders")
+    return places[0]
 
 
 REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "face": _face,
-    "expression": _expression,
+    "behaviour": _behaviour,
     "heart-rate": _heart_rate,
     "pulse": _pulse,
+    "pain": _pain,
 }
-PICTURES = ("face", "heart-rate")
+PICTURES = ("face", "heart-rate", "behaviour")
 
 
 def as_json(report: Report) -> str:
     """The figures with the machine they were measured on."""
     rows = [metric.model_dump() for metric in report.metrics()]
-    return json.dumps({"machine": platform.platform(), "metrics": rows}, indent=1)
+    told: dict[str, object] = {"machine": platform.platform(), "metrics": rows}
+    if isinstance(report, BehaviourReport):
+        told["intervals"] = report.intervals()
+        told["goals"] = [asdict(goal) for goal in report.goals()]
+    return json.dumps(told, indent=1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,12 +123,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         help="renders of infants that training did not see; of heart rates any folders of recordings, "
-        "by default all; of pulse also clips of `synthesize pulses`",
+        "by default all; of behaviour also labelled faces in any layout, by default the rendered test set; of pulse also clips of `synthesize pulses`; of pain also a csv path,subject,label",
     )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate)")
+    parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate, behaviour)")
+    behaviour_arguments.add_reading_arguments(parser)
+    pain_arguments.add_arguments(parser)
 
 
 def _draw(report: Report, path: Path) -> None:
@@ -126,6 +143,10 @@ def _draw(report: Report, path: Path) -> None:
         from export.heart_rate.plots import plot as plot_heart_rate  # noqa: PLC0415
 
         plot_heart_rate(report, path)
+    elif isinstance(report, BehaviourReport):
+        from export.behaviour.plot import plot as plot_behaviour  # noqa: PLC0415
+
+        plot_behaviour({crop: reads for crop, (reads, _) in report.reads.items()}, path)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         ValueError: a picture is asked for a task that has none.
     """
     if args.plot is not None and args.task not in PICTURES:
-        raise ValueError(f"--plot: there is no picture of {args.task}; only of {' and '.join(PICTURES)}")
+        raise ValueError(f"--plot: there is no picture of {args.task}; only of {', '.join(PICTURES)}")
     report = REPORTS[args.task](args)
     if args.plot is not None:
         _draw(report, args.plot)

@@ -1,0 +1,47 @@
+"""What the commands are told of pain, and the network that they are told to take features from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from export.pain.network import FaceNetwork, Taking, read
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `train`, `evaluate` and `release` need for pain alone."""
+    group = parser.add_argument_group("pain")
+    group.add_argument("--network", type=Path, help="features come from this ONNX graph; models/expression.onnx")
+    group.add_argument("--layer", help="of that graph: whose tensor is taken; what its last dense layer takes")
+    group.add_argument("--network-size", help="WIDTHxHEIGHT that it takes, where neither graph nor manifest tells")
+    group.add_argument("--network-mean", type=float, nargs=3, default=(127.5,) * 3, metavar="M")
+    group.add_argument("--network-scale", type=float, nargs=3, default=(1 / 127.5,) * 3, metavar="S")
+    group.add_argument("--bgr", action="store_true", help="it takes blue first")
+    group.add_argument("--channels-last", action="store_true", help="it takes (1, H, W, 3)")
+    group.add_argument("--keep", type=int, default=200, help="features that RELIEF-F keeps of a branch")
+    group.add_argument("--folds", type=int, default=5, help="leave-subjects-out folds, where there is no --test")
+    group.add_argument("--test", type=Path, help="judge on these infants instead of leaving subjects out")
+    group.add_argument("--ncnn-minutes", type=float, default=0.0, help="train N-CNN beside for so long a fold")
+
+
+def network_of(args: argparse.Namespace, models: Path) -> FaceNetwork:
+    """The network that the arguments name.
+
+    Raises:
+        ValueError: it cannot be read, or has no such layer.
+    """
+    path = args.network or models / "expression.onnx"
+    if args.network_size is None:
+        return read(path, args.layer)
+    words = args.network_size.split("x")
+    if len(words) != 2 or not all(word.isdigit() and int(word) for word in words):
+        raise ValueError(f"--network-size {args.network_size}: WIDTHxHEIGHT in px, such as 224x224, would be right")
+    taking = Taking(
+        int(words[1]),
+        int(words[0]),
+        channels_last=args.channels_last,
+        bgr=args.bgr,
+        mean=tuple(args.network_mean),
+        scale=tuple(args.network_scale),
+    )
+    return read(path, args.layer, taking)

@@ -1,0 +1,75 @@
+"""`evaluate pain`: every kind of features by every classifier, and N-CNN, on the same held-out infants."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.pain import ncnn
+from export.pain.arguments import network_of
+from export.pain.classifiers import Known, fit, groups_of
+from export.pain.features import Features, extract
+from export.pain.report import PainReport, Row
+from export.pain.samples import Samples, read
+
+JITTER_SEED = 0
+Learner = tuple[Samples, Features]
+
+
+def merged(parts: list[Samples]) -> Samples:
+    """Several sources as one."""
+    return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in Samples.__slots__))
+
+
+def take(features: Features, keep: NDArray[np.int64]) -> Features:
+    """Those at an index."""
+    return {view: values[keep] for view, values in features.items()}
+
+
+def rows_of(learn: Learner, judge: Learner, keep: int, ncnn_minutes: float) -> Iterator[Row]:
+    """Everything fitted on the one and told of the other."""
+    (known, known_features), (unseen, unseen_features) = learn, judge
+    for fitted in fit(Known(known_features, known.pain, known.subjects, keep)).values():
+        yield Row(fitted.classifier, fitted.kind, fitted.probability(unseen_features))
+    if ncnn_minutes > 0:
+        yield Row("N-CNN", "network", ncnn.probabilities(ncnn.train(known, ncnn_minutes), unseen))
+
+
+def leave_subjects_out(samples: Samples, features: Features, *, folds: int, keep: int, minutes: float) -> list[Row]:
+    """Rows whose every probability was told of an infant that its fold had not learned from."""
+    scores: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for learn, judge in groups_of(folds, samples.pain, samples.subjects):
+        known, unseen = ((samples.take(part), take(features, part)) for part in (learn, judge))
+        for row in rows_of(known, unseen, keep, minutes):
+            scores.setdefault((row.classifier, row.kind), np.zeros(len(samples)))[judge] = row.scores
+    return [Row(*name, told) for name, told in scores.items()]
+
+
+def report_of(args: argparse.Namespace) -> PainReport:
+    """The table that the arguments ask for.
+
+    Raises:
+        ValueError: no --data, or a source or the network is unusable.
+    """
+    if not args.data:
+        raise ValueError("evaluate pain: --data: missing; a folder of renders, or a csv path,subject,label, is needed")
+    torch.set_num_threads(1)
+    network = network_of(args, args.models)
+    samples = merged([read(path, args.limit, JITTER_SEED) for path in args.data])
+    names = " and ".join(path.name for path in args.data)
+    features = extract(network, samples)
+    how = f"{network.name}, layer {network.layer}"
+    if args.test is None:
+        rows = leave_subjects_out(samples, features, folds=args.folds, keep=args.keep, minutes=args.ncnn_minutes)
+        return PainReport(f"{names}, {args.folds} folds of unseen subjects ({how})", samples, tuple(rows))
+    unseen = read(args.test)
+    shared = set(samples.subjects.tolist()) & set(unseen.subjects.tolist())
+    if shared:
+        raise ValueError(f"--test {args.test}: {len(shared)} of its subjects are in --data too, such as {min(shared)}")
+    judge = (unseen, extract(network, unseen))
+    rows = list(rows_of((samples, features), judge, args.keep, args.ncnn_minutes))
+    return PainReport(f"{args.test.name}, learned from {len(samples)} faces of {names} ({how})", unseen, tuple(rows))
