@@ -12,7 +12,7 @@ from export.infant.figure import OUTFITS, Figure, canon, infant_parts, pose_figu
 from export.infant.pose import sample_pose
 from export.infant.render import Camera, Part, Uniform, renderer
 from export.infant.sample import Sample, tell_truth
-from export.infant.sensor import LIGHTS, develop, sample_sensor, smear
+from export.infant.sensor import LIGHTS, develop, exposure, sample_sensor, smear
 
 KINDS = ("calm", "crying", "yawning", "fussing", "grimacing")
 KIND_SHARES = (0.45, 0.25, 0.10, 0.05, 0.15)
@@ -24,6 +24,7 @@ FACE_PX = (100.0, 190.0)  # in a picture of 224 px
 SIDE_SHARE, SIDE_MAX_DEG, PITCH_MAX_DEG = 0.30, 65.0, 35.0
 HARD_SHADOW_SHARE, SMEAR_SHARE = 0.15, 0.15
 CLOSE_LIGHT_SHARES = (0.52, 0.20, 0.08, 0.20)
+FAINTEST = {"bright": 0.05, "dim": 0.016, "dark": 0.007, "infrared": 0.03}  # linear light of skin that still tells
 MIN_VISIBLE = 0.3
 SHADOW_REACH_DM = 1.8
 
@@ -187,7 +188,10 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], fac
     if rng.random() < SMEAR_SHARE:
         side = max(truth.face_box[2] - truth.face_box[0], truth.face_box[3] - truth.face_box[1])
         colour = smear(colour, float(rng.uniform(0.01, 0.05)) * side, float(rng.uniform(0, 180)))
-    rgb = develop(rng, colour, sample_sensor(rng, light_kind))
+    sensor = sample_sensor(rng, light_kind)
+    skin = float(colour[buffers.label == 1].mean())
+    gain = max(exposure(colour, sensor), FAINTEST[light_kind] / max(skin, 1e-4))
+    rgb = develop(rng, colour, sensor, gain)
     return Sample(rgb, buffers.depth / 10, buffers.label, replace(truth, props=names))
 
 

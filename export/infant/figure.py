@@ -263,7 +263,7 @@ def infant_parts(
             1,
         )
     )
-    shell, shell_normals, cavity = _drape(figure, dress, 1 if bust else 4)
+    shell, shell_normals, cavity = _drape(figure, dress, rounds=0 if bust else 4)
     extra = np.stack([zeros, zeros, dress, cavity], axis=1)
     parts.append(
         Part(
@@ -311,8 +311,8 @@ def _upper(quads: Ints) -> Ints:
     return out
 
 
-def _drape(figure: Figure, dress: Floats, rounds: int) -> tuple[Floats, Floats, Floats]:
-    """A loose shell: the body smoothed, held off it by 4-9 mm and thrown into folds."""
+def _drape(figure: Figure, dress: Floats, *, rounds: int) -> tuple[Floats, Floats, Floats]:
+    """A loose shell: the body smoothed `rounds` times, held off it by 4-9 mm and thrown into folds."""
     known = canon()
     cloth = figure.vertices.copy()
     for _ in range(rounds):
@@ -321,6 +321,8 @@ def _drape(figure: Figure, dress: Floats, rounds: int) -> tuple[Floats, Floats, 
     folds = np.sin(place[:, 1] + 1.3 * np.sin(1.7 * place[:, 0])) * np.sin(1.1 * place[:, 0] + 0.8 * place[:, 2])
     thick = 0.065 + 0.02 * folds - 0.03 * np.clip((0.62 - dress) / 0.12, 0, 1)
     cloth += figure.normals * thick[:, None].astype(np.float32)
+    if not rounds:
+        return cloth, figure.normals, figure.cavity
     normals, cavity = surface(cloth)
     return cloth, normals, cavity
 

@@ -60,7 +60,7 @@ def develop(rng: np.random.Generator, colour: Floats, sensor: Sensor, gain: floa
     """(H, W, 3) linear light to 8-bit RGB; `gain` fixes the exposure, else the mean is brought to `level`."""
     light = colour.clip(0, 50) * np.array(sensor.balance, np.float32)
     if gain is None:
-        gain = sensor.level / max(float(np.mean(np.minimum(light, 4 * np.median(light) + 1e-3))), 1e-4)
+        gain = exposure(light, sensor)
     light = cv2.GaussianBlur((light * gain).astype(np.float32), (0, 0), sensor.blur_px)
     light = light * _vignette(light.shape[1], light.shape[0], sensor.vignette)[..., None]
     if sensor.grey:
@@ -75,6 +75,11 @@ def develop(rng: np.random.Generator, colour: Floats, sensor: Sensor, gain: floa
         grain = 0.75 * grain + 0.9 * cv2.GaussianBlur(grain, (0, 0), 0.9).reshape(shape)
     out: NDArray[np.uint8] = np.clip(pixel + spread * grain + 0.5, 0, 255).astype(np.uint8)
     return out
+
+
+def exposure(light: Floats, sensor: Sensor) -> float:
+    """The gain that brings the picture's mean, highlights cut, to the sensor's level."""
+    return sensor.level / max(float(np.mean(np.minimum(light, 4 * np.median(light) + 1e-3))), 1e-4)
 
 
 def smear(colour: Floats, length_px: float, angle_deg: float) -> Floats:
