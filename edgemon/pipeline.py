@@ -21,6 +21,7 @@ from edgemon.errors import ModelError
 from edgemon.events.bouts import Bouts
 from edgemon.events.conditions import Condition
 from edgemon.events.engine import AlarmEngine
+from edgemon.events.summary import Summaries
 from edgemon.faces import regions
 from edgemon.faces.detect import Detection, FaceDetector
 from edgemon.faces.track import FaceTracker
@@ -203,6 +204,7 @@ class Mind:
         self.estimator = StateEstimator(bed, states)
         self.engine = AlarmEngine(bed, conditions, id_prefix)
         self._bouts = Bouts(bed, id_prefix)
+        self._summaries = Summaries(bed)
         self._composer = composer
         self._repeat_s = cadence.state_s
         self._estimates: list[Observation] = []  # heart rates not yet sent
@@ -223,7 +225,9 @@ class Mind:
         """What there is to say now: alarms first."""
         state = self.estimator.state(stamp.at_s)
         messages = [self._composer.alarm(event, stamp) for event in self.engine.step(state, health, stamp.at_s)]
-        messages += [self._composer.behaviour(event, stamp) for event in self._bouts.step(state)]
+        bouts = self._bouts.step(state)
+        messages += [self._composer.behaviour(event, stamp) for event in bouts]
+        messages += [self._composer.summary(held, stamp) for held in self._summaries.step(state, bouts)]
         active = self.engine.active()
         told = (*_gist(state), tuple((event.condition, event.revision) for event in active))
         if told != self._told or stamp.at_s - self._told_s >= self._repeat_s:
@@ -239,8 +243,9 @@ class Mind:
         return tuple(messages)
 
     def finish(self, stamp: Stamp) -> tuple[Message, ...]:
-        """The ends of the bouts that are open when watching ends."""
-        return tuple(self._composer.behaviour(event, stamp) for event in self._bouts.finish(stamp.at_s))
+        """The ends of the bouts that are open when watching ends, and what the hour that has begun held."""
+        ends = [self._composer.behaviour(event, stamp) for event in self._bouts.finish(stamp.at_s)]
+        return (*ends, *(self._composer.summary(held, stamp) for held in self._summaries.finish(stamp.at_s)))
 
 
 @dataclass(slots=True)

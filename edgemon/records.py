@@ -358,6 +358,46 @@ class BehaviourEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class BehaviourSummary:
+    """What an hour or a day held, as far as it was seen; what was not seen is neither sleep nor quiet.
+
+    Bouts are those of which some lies within; the longest counts from the start of the period at the earliest.
+    """
+
+    bed: str
+    period: Literal["hour", "day"]
+    start_s: float
+    end_s: float
+    asleep_s: float
+    awake_s: float
+    crying_s: float
+    quiet_s: float
+    awakenings: int
+    sleep_bouts: int
+    longest_sleep_s: float
+    cry_bouts: int
+    longest_cry_s: float
+
+    def __post_init__(self) -> None:
+        _require(self.end_s >= self.start_s, f"end_s lies before start_s, got {self.end_s} and {self.start_s}")
+        for known_s in (self.asleep_s + self.awake_s, self.crying_s + self.quiet_s):
+            _require(known_s <= self.end_s - self.start_s + 1e-6, f"{known_s} s known of {self.end_s - self.start_s} s")
+
+    @property
+    def sleep_coverage(self) -> float:
+        """Share of the period in which it was known whether the infant slept."""
+        return self._share(self.asleep_s + self.awake_s)
+
+    @property
+    def cry_coverage(self) -> float:
+        """Share of the period in which it was known whether the infant cried."""
+        return self._share(self.crying_s + self.quiet_s)
+
+    def _share(self, known_s: float) -> float:
+        return min(1.0, known_s / (self.end_s - self.start_s)) if self.end_s > self.start_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmEvent:
     """One move of the alarm state machine (IEC 60601-1-8 words; presence of FHIR R6, phase of IHE ACM)."""
 

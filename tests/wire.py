@@ -6,6 +6,7 @@ from edgemon.messages import Composer, Stamp
 from edgemon.records import (
     AlarmEvent,
     BehaviourEvent,
+    BehaviourSummary,
     Eyes,
     HeartRate,
     Kind,
@@ -59,6 +60,11 @@ def bout(event_id: str = "e1", phase: Phase = Phase.START, bed: str = BED, kind:
 def minute(compose: Composer, bed: str = BED) -> Message:
     """One minute's summary."""
     return compose.heart_rate_minute(bed, stamp(), start_s=40.0, bpms=(140.0, 150.0), estimates=3, method="rPPG-POS")
+
+
+def hour(bed: str = BED) -> BehaviourSummary:
+    """An hour of which a quarter was not seen."""
+    return BehaviourSummary(bed, "hour", -3500.0, 100.0, 2000.0, 700.0, 90.0, 2610.0, 2, 3, 1500.0, 1, 90.0)
 
 
 def patient(bed: str = BED) -> PatientState:

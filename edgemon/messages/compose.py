@@ -18,6 +18,7 @@ from edgemon.records import (
     DEVICE_BED,
     AlarmEvent,
     BehaviourEvent,
+    BehaviourSummary,
     HeartRate,
     Message,
     Observation,
@@ -200,6 +201,28 @@ class Composer:
         )
         return self._message(t.EVENT, payload, event.type)
 
+    def summary(self, held: BehaviourSummary, stamp: Stamp) -> Message:
+        """What an hour or a day held."""
+        cry_known_s = held.crying_s + held.quiet_s
+        payload = p.Summary(
+            **self._header(held.bed, stamp),
+            period=held.period,
+            start=stamp.wall(held.start_s),
+            end=stamp.wall(held.end_s),
+            asleep_min=_minutes(held.asleep_s),
+            awake_min=_minutes(held.awake_s),
+            sleep_coverage=round(held.sleep_coverage, 3),
+            awakenings=held.awakenings,
+            sleep_bouts=held.sleep_bouts,
+            longest_sleep_min=_minutes(held.longest_sleep_s),
+            crying_min=_minutes(held.crying_s),
+            crying_min_per_h=round(60 * held.crying_s / cry_known_s, 2) if cry_known_s > 0 else None,
+            cry_coverage=round(held.cry_coverage, 3),
+            cry_bouts=held.cry_bouts,
+            longest_cry_min=_minutes(held.longest_cry_s),
+        )
+        return self._message(t.SUMMARY, payload, held.period)
+
     def alarm(self, event: AlarmEvent, stamp: Stamp, *, ack: p.Acknowledgement | None = None) -> Message:
         """One move of an alarm."""
         payload = p.Alarm(
@@ -270,6 +293,10 @@ class Composer:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 3)
+
+
+def _minutes(seconds: float) -> float:
+    return round(seconds / 60, 2)
 
 
 def _sleep_code(sleep: Sleep | None) -> p.Coding | None:

@@ -24,6 +24,7 @@ Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+-]{1,128}$")]
 Ref = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+/-]{1,128}$")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}/[0-9a-zA-Z-]{1,36}/\d{1,16}$")]
 Seconds = Annotated[float, Field(ge=0)]
+Minutes = Annotated[float, Field(ge=0)]
 TsSource = ClockSource
 SIGNALS = "signals to give: all, all but sound, or none; a pause never changes presence"
 
@@ -287,6 +288,28 @@ class Behaviour(Durable):
     duration_s: Seconds
     peak: float | None
     code: Coding | None
+
+
+class Summary(Durable):
+    """Sleep and crying over the last hour or day, as far as they were seen: unseen time counts as neither.
+
+    Bouts are those of which some lies within; the longest counts from `start` at the earliest.
+    """
+
+    period: Literal["hour", "day"]
+    start: Ts
+    end: Ts
+    asleep_min: Minutes
+    awake_min: Minutes
+    sleep_coverage: Share = Field(description="share of the time in which it was known whether the infant slept")
+    awakenings: int = Field(ge=0)
+    sleep_bouts: int = Field(ge=0)
+    longest_sleep_min: Minutes
+    crying_min: Minutes
+    crying_min_per_h: float | None = Field(ge=0, le=60, description="of seen time; null where none was seen")
+    cry_coverage: Share = Field(description="share of the time in which it was known whether the infant cried")
+    cry_bouts: int = Field(ge=0)
+    longest_cry_min: Minutes
 
 
 class Acknowledgement(Payload):

@@ -16,7 +16,7 @@ PARAMETERS = {
     "unit": "the ward",
     "device": "the device, as in the common name of its certificate",
     "bed": f"the bed, or {DEVICE_BED} for what concerns the whole device",
-    "free": "the condition of an alarm, the type of an event, the name of a command",
+    "free": "the condition of an alarm, the type of an event, the period of a summary, the name of a command",
 }
 KEPT = {
     Durability.NONE: "no",
@@ -123,7 +123,7 @@ def _key(row: t.Topic) -> str:
 
 
 def _free(row: t.Topic) -> str:
-    return {"event/{}": "type", "alarm/{}": "condition"}.get(row.name, "name")
+    return {"event/{}": "type", "summary/{}": "period", "alarm/{}": "condition"}.get(row.name, "name")
 
 
 def _duration(seconds: int | None) -> str:

@@ -64,6 +64,10 @@ EVENT = Topic(
     "event/{}", p.Behaviour, 1, False, 7 * DAY_S, OUTBOX, "device", False,
     "sleep, cry, pain_cue, presence, movement: start, update, end",
 )  # fmt: skip
+SUMMARY = Topic(
+    "summary/{}", p.Summary, 1, False, 7 * DAY_S, OUTBOX, "device", False,
+    "every hour, of the last hour and the last day: minutes asleep and crying, awakenings, bouts, coverage",
+)  # fmt: skip
 ALARM = Topic(
     "alarm/{}", p.Alarm, 1, True, None, FIRST, "device", False,
     "every phase change and every 30 s while active; cleared by an empty retained message", Rank.ALARM,
@@ -80,7 +84,7 @@ RESPONSE = Topic(
     "what became of a command", Rank.RESPONSE,
 )  # fmt: skip
 
-TOPICS = (AVAIL, BIRTH, HEALTH, STATE, HEART_RATE, HEART_RATE_MINUTE, EVENT, ALARM, RECEIPT, COMMAND, RESPONSE)
+TOPICS = (AVAIL, BIRTH, HEALTH, STATE, HEART_RATE, HEART_RATE_MINUTE, EVENT, SUMMARY, ALARM, RECEIPT, COMMAND, RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
