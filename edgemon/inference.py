@@ -176,3 +176,26 @@ class ExpressionModel:
         """The scores of a face that is upright and of the network's size, as `aligned_crop` gives it."""
         (scores,) = self._run(prepare(crop, self.manifest.input))
         return ExpressionScores(*(min(1.0, max(0.0, float(v))) for v in scores.reshape(-1)))
+
+
+class PainModel:
+    """Says how much one face resembles faces with the facial actions of pain.
+
+    Raises:
+        ModelError: another task's model.
+    """
+
+    def __init__(self, model: Model) -> None:
+        if model.manifest.task != "pain":
+            raise ModelError(f"model {model.manifest.label} is a {model.manifest.task} model, not a pain model")
+        self.manifest = model.manifest
+        self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
+
+    def read(self, image: Image, box: Box, landmarks: Tensor) -> float:
+        """The probability 0..1 of the face with this box and these landmarks (px of the image)."""
+        return self.read_crop(aligned_crop(image, box, landmarks, self.manifest.input.size_px[1]))
+
+    def read_crop(self, crop: Image) -> float:
+        """The same of a face that is upright and of the network's size, as `aligned_crop` gives it."""
+        (score,) = self._run(prepare(crop, self.manifest.input))
+        return min(1.0, max(0.0, float(score.item())))

@@ -73,7 +73,7 @@ class Manifest(_Part):
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     precision: Literal["fp32", "int8"]
-    task: Literal["face", "expression", "pulse"]
+    task: Literal["face", "expression", "pulse", "pain"]
     intended_use: Text
     thresholds: dict[str, float]
     input: ModelInput

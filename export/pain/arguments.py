@@ -7,6 +7,9 @@ from pathlib import Path
 
 from export.pain.network import FaceNetwork, Taking, read
 
+NAMES = ("naive bayes", "k-NN", "SVM", "random forest")
+KINDS = ("deep", "handcrafted", "mixed features", "fused scores")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `train`, `evaluate` and `release` need for pain alone."""
@@ -20,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--channels-last", action="store_true", help="it takes (1, H, W, 3)")
     group.add_argument("--keep", type=int, default=200, help="features that RELIEF-F keeps of a branch")
     group.add_argument("--folds", type=int, default=5, help="leave-subjects-out folds, where there is no --test")
+    group.add_argument("--classifier", choices=NAMES, help="train this one, not the best by subjects left out")
+    group.add_argument("--kind", choices=KINDS, help="train on these features, not on the best")
     group.add_argument("--test", type=Path, help="judge on these infants instead of leaving subjects out")
     group.add_argument("--ncnn-minutes", type=float, default=0.0, help="train N-CNN beside for so long a fold")
 
