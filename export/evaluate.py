@@ -54,14 +54,14 @@ def _face(args: argparse.Namespace) -> Report:
 
 def _behaviour(args: argparse.Namespace) -> Report:
     """Renders get the whole protocol, other folders figures on their labels; without --data the rendered test set."""
-    finder = FaceDetector(Model.open(args.models, "face"))
     name = args.model or "expression"
     places = args.data or [default_renders()]
     if not all(is_renders(place) for place in places):
         model = ExpressionModel(Model.open(args.models, name))
+        finder = FaceDetector(Model.open(args.models, "face"))
         return evaluate_own(model, finder, places, behaviour_arguments.reading_of(args))
     photographs = args.photographs or (ADULTS if ADULTS.is_dir() else None)
-    return beside_int8(args.models, name, finder, _one(places, args.task), photographs, args.limit)
+    return beside_int8(args.models, name, _one(places, args.task), photographs, limit=args.limit)
 
 
 def _heart_rate(args: argparse.Namespace) -> Report:
@@ -123,7 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         help="renders of infants that training did not see; of heart rates any folders of recordings, "
-        "by default all; of behaviour also labelled faces in any layout, by default the rendered test set; of pulse also clips of `synthesize pulses`; of pain also a csv path,subject,label",
+        "by default all; of behaviour also labelled faces in any layout, by default the rendered test set; "
+        "of pulse also clips of `synthesize pulses`; of pain also a csv path,subject,label",
     )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")

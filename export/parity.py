@@ -18,17 +18,17 @@ from edgemon.inference import ExpressionModel, Model, Tensor
 from edgemon.manifest import load
 from edgemon.observations.pulse_network import PulseNetwork
 from export.babyehanet import TARGETS
+from export.behaviour.evaluate import evaluate_behaviour
+from export.behaviour.report import BehaviourReport
 from export.calibration import real_inputs
-from export.evaluate import evaluate_expression, evaluate_face
-from export.evaluate_expression import ExpressionReport
+from export.evaluate import evaluate_face
 from export.evaluate_face import FaceReport
 from export.evaluate_pulse import PulseReport, evaluate_pulse
-from export.expression_data import JUDGED
-from export.metrics import auc, balanced_accuracy, threshold_at
+from export.metrics import threshold_at
 from export.onnx_export import TASKS, calibrated, load_network
 from export.pulse_net import RATE
 
-Judged = FaceReport | ExpressionReport | PulseReport
+Judged = FaceReport | BehaviourReport | PulseReport
 MAX_DIFFERENCE = 1e-4
 INPUTS = 40
 MAX_LOSS_POINTS: Mapping[str, float] = {"mean": 1.0, "worst": 5.0}  # of what int8 may lose, in percentage points
@@ -108,14 +108,8 @@ def figures(report: Judged) -> dict[str, float]:
         return {f"{f.data}, {c}": f.recall(c, at) for f in report.finds for c in f.conditions}
     if isinstance(report, PulseReport):
         return {f"{seconds} s, within 5 bpm": reads.near for seconds, reads in report.reads.items()}
-    assert isinstance(report, ExpressionReport)
-    measures = {"AUC": auc, "balanced accuracy": balanced_accuracy}
-    return {
-        f"{crop}, {target}, {name}": measure(*reads.of(target))
-        for crop, (reads, _) in report.reads.items()
-        for target in JUDGED
-        for name, measure in measures.items()
-    }
+    assert isinstance(report, BehaviourReport)
+    return report.figures()
 
 
 def loss(fp32: Judged, int8: Judged) -> Loss:
@@ -156,4 +150,4 @@ def _report(args: argparse.Namespace, name: str) -> Judged:
     if args.task == "pulse":
         return evaluate_pulse(PulseNetwork(model), args.data, args.limit)
     finder = FaceDetector(Model.open(args.models, "face"))
-    return evaluate_expression(ExpressionModel(model), finder, args.data, args.photographs)
+    return evaluate_behaviour(ExpressionModel(model), finder, args.data, args.photographs)

@@ -17,11 +17,12 @@ from edgemon.manifest import ModelFile
 from edgemon.observations.pulse_network import PulseNetwork
 from export import cost
 from export.babyehanet import TARGETS, BabyEHANet
+from export.behaviour.evaluate import evaluate_behaviour
+from export.behaviour.judge import read_renders, visible_from
 from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.datasets import Renders
 from export.describe import NOTES, Notes, Precision, card, draft, finished, read_notes, write
-from export.evaluate import FACE_FREE_FRAMES, evaluate_expression, evaluate_face
-from export.evaluate_expression import read_renders, visible_from
+from export.evaluate import FACE_FREE_FRAMES, evaluate_face
 from export.evaluate_face import by_kind, false_scores
 from export.evaluate_pulse import evaluate_pulse
 from export.evaluate_pulse import temperature as temperature_of_odds
@@ -71,10 +72,10 @@ class Plan:
 
     def _expression(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Judged]:
         s = self.sources
-        chosen = visibility_thresholds(ExpressionModel(Model(self.draft(precision, onnx, {}))), Renders(s.val))
+        chosen = visibility_thresholds(ExpressionModel(Model(self.draft(precision, onnx, {}))), s.val)
         file = self.draft(precision, onnx, chosen)
         finder = FaceDetector(Model.open(self.folder, "face"))
-        return file, evaluate_expression(ExpressionModel(Model(file)), finder, s.test, s.photographs)
+        return file, evaluate_behaviour(ExpressionModel(Model(file)), finder, s.test, s.photographs, limit=s.limit)
 
     def _face(self, precision: Precision, onnx: bytes) -> tuple[ModelFile, Judged]:
         s = self.sources
@@ -110,9 +111,9 @@ def score_threshold(detector: FaceDetector, sources: Sources) -> float:
     return round(threshold_at(scores[FREE_KINDS[0]]) + 5e-5, 4)
 
 
-def visibility_thresholds(model: ExpressionModel, val: Renders) -> dict[str, float]:
-    """Below these eyes and mouth count as hidden."""
-    reads, _ = read_renders(model, val, None)
+def visibility_thresholds(model: ExpressionModel, val: Path) -> dict[str, float]:
+    """Below these a region counts as hidden."""
+    reads = read_renders(model, val)
     return {region: visible_from(reads, region) for region in TARGETS if region not in JUDGED}
 
 

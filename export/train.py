@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
+from export.behaviour import arguments as behaviour_arguments
+
 CHECKPOINT_EVERY_S = 120.0
 EMA_DECAY = 0.998
 
@@ -147,23 +149,38 @@ class Trainer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `train`."""
-    parser.add_argument("task", choices=("face", "expression", "pulse"))
-    parser.add_argument("--data", type=Path, help="a folder of renders; without it face draws them on the way")
+    parser.add_argument("task", choices=("face", "expression", "pulse", "behaviour"))
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="a folder of renders, without which face draws them on the way; of behaviour labelled faces in any layout",
+    )
     parser.add_argument("--photographs", type=Path, help="photographs with landmarks: faces_london or any known layout")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint and weights go here")
+    parser.add_argument("--out", type=Path, help="checkpoint and weights, or the fine-tuned model, go here")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    behaviour_arguments.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train one network."""
-    from export.recipes import RECIPES  # noqa: PLC0415  (the recipes import the networks, which this loop need not)
-
+    """Train one network, or fine-tune the released one that reads behaviour."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)  # a pool of threads that is forked into the workers would wait for itself for ever
-    recipe = RECIPES[args.task](args.data, args.photographs, args.seed)
+    if args.task == "behaviour":
+        from export.behaviour.command import run as fine_tune  # noqa: PLC0415
+
+        return fine_tune(args)
+    from export.recipes import RECIPES  # noqa: PLC0415  (the recipes import the networks, which this loop need not)
+
+    if args.out is None:
+        raise ValueError(f"train {args.task}: --out: missing; weights must go somewhere")
+    if len(args.data) > 1:
+        raise ValueError(f"train {args.task}: --data takes one folder of renders")
+    recipe = RECIPES[args.task](next(iter(args.data), None), args.photographs, args.seed)
     Trainer(recipe, args.out, args.minutes).run(args.workers)
     return 0

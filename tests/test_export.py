@@ -25,10 +25,12 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export import __main__ as command
     from export import metrics
     from export.babyehanet import TARGETS, BabyEHANet
+    from export.behaviour.judge import TRUE_CROP, read_covered, read_renders, visible_from
+    from export.behaviour.reads import Reads
+    from export.behaviour.report import BehaviourReport
     from export.calibration import real_inputs
     from export.datasets import Renders
     from export.describe import NOTES, Notes, draft, finished, read_notes, to_toml, write
-    from export.evaluate_expression import ExpressionReport, Reads, read_covered, read_renders, visible_from
     from export.evaluate_face import FaceReport, Finds, Hit, best_hit, false_scores, find, lies_on
     from export.expression_data import labels_of
     from export.face_cases import CONDITIONS, FACE_PX, face_free, render_subjects
@@ -337,7 +339,7 @@ def test_few_faces_in_view_would_abstain() -> None:
     rng = np.random.default_rng(5)
     scores, told = rng.random((1000, 5)), np.full((1000, 5), 0.9)
     told[:200, 3], scores[:200, 3] = 0.1, 0.0
-    reads = Reads(scores, told, np.ones((1000, 5), bool), np.full(1000, "bright"))
+    reads = Reads(scores, told, np.ones((1000, 5), bool), np.full(1000, "bright"), np.arange(1000).astype(str))
     at = visible_from(reads, "eyes_visible", share=0.05)
     assert metrics.share_at(scores[200:, 3], at) == pytest.approx(0.95, abs=0.005)
 
@@ -350,11 +352,11 @@ def test_an_untrained_reader_runs_the_protocol(
         "expression", "fp32", graphs["expression"][1], version="0.1.0", thresholds=seen, notes=notes("expression")
     )
     model = ExpressionModel(Model(file))
-    reads = read_renders(model, Renders(renders), None)
-    report = ExpressionReport({"true boxes": reads}, read_covered(model, render_subjects(Renders(renders))), None)
-    assert reads[1] == 1.0
-    assert [a.abstained for a in report.abstentions] == [0.0, 0.0, 1.0, 1.0]
-    assert {m.condition for m in report.metrics()} >= {"roll 0", "eyes hidden", "covered"}
+    reads = read_renders(model, renders)
+    report = BehaviourReport("renders", {TRUE_CROP: (reads, 1.0)}, read_covered(model, renders))
+    assert len(reads) == 5
+    assert [(a.open, a.covered) for a in report.abstentions] == [(0.0, 0.0), (1.0, 1.0)]
+    assert {m.condition for m in report.metrics()} >= {"open", "painted over"}
 
 
 def test_an_action_between_rest_and_effort_teaches_nothing() -> None:
