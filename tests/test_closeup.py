@@ -66,6 +66,14 @@ def acting(action: str, intensity: float, lean: tuple[float, float, float] = (0.
     )
 
 
+def test_nothing_of_the_last_picture_is_left(draw: Callable[..., Drawn]) -> None:
+    draw(Expression(), "mask")
+    buffers, _ = draw(Expression())
+    empty = buffers.depth == 0
+    assert empty.sum() > 1000
+    assert not buffers.colour[empty].any()
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_action_shows_in_its_own_region_above_all(draw: Callable[..., Drawn], action: str) -> None:
     rest, _ = draw(Expression(closure_left=1.0, closure_right=1.0))

@@ -177,6 +177,8 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], fac
         parts += scene.clutter(rng, level, centre, infrared, 0.75)
     uniforms |= light.uniforms
     uniforms["camera"] = scene.triple(camera.place)
+    wall = np.full(3, rng.uniform(0.1, 0.8)) if infrared else np.array(scene.CLOTHS[rng.integers(len(scene.CLOTHS))])
+    uniforms["wall"] = scene.triple(wall * np.array(light.uniforms["sky"]) * rng.uniform(0.5, 1.5))
     if rng.random() < HARD_SHADOW_SHARE:
         uniforms |= {"shadow_soft": 0.002}
         parts.append(_bar(rng, centre, light.direction, infrared))

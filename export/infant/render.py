@@ -139,6 +139,7 @@ class Renderer:
         loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
         ids = self._ids(loaded, shared, matrices)
         colour = self._colour(loaded, shared, matrices, keep_depth=True)
+        colour[ids[..., 3] == 0] = uniforms.get("wall", 0.0)  # where nothing is, the last picture's pixels still stand
         bare = self._ids([pair for pair in loaded if pair[0].object == 1], shared, matrices)
         _release(loaded)
         return Buffers(
