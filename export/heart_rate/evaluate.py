@@ -123,7 +123,7 @@ class HeartRateReport:
         yield f"  {'':<28}" + "".join(f"{name.removesuffix(', peak'):>19}" for name in names)
         for data, answers in self.data.items():
             if self.windows(answers, OURS_ALL, SPANS_S[0]).judged.any():
-                cells = (" | ".join(f"{s.mae:.2f}" for s in self._spans(answers, name)) for name in names)
+                cells = (_maes(self._spans(answers, name)) for name in names)
                 yield f"  {data:<28}" + "".join(f"{cell:>19}" for cell in cells)
         yield ""
 
@@ -140,7 +140,7 @@ class HeartRateReport:
             cells = []
             for method in (OURS_ALL, OURS_TRUSTED, *PEERS):
                 parts = [score(a.windows[method, span_s]) for span_s in SPANS_S]
-                cells.append(" | ".join(f"{s.mae:.2f}" if math.isfinite(s.mae) else "-" for s in parts))
+                cells.append(_maes(parts))
                 if method == OURS_TRUSTED:
                     cells.append(f"{parts[0].coverage:.0%} of {parts[0].windows}")
             yield f"  {a.data + ', ' + a.recording:<38}" + "".join(f"{cell:>18}" for cell in cells)
@@ -230,6 +230,10 @@ def _header() -> Iterator[str]:
     yield "of the last 10 and 20 s; in 'every window' the newest estimate stands where there is none (coverage: from"
     yield f"the first on); 'best 60 %': the {BEST_SHARE:.0%} of the windows with the highest quality"
     yield ""
+
+
+def _maes(parts: Sequence[Score]) -> str:
+    return " | ".join(f"{s.mae:.2f}" if math.isfinite(s.mae) else "-" for s in parts)
 
 
 def _figures(s: Score) -> tuple[float, ...]:
