@@ -24,9 +24,10 @@ from export.face_precision import Finder, judge
 from export.heart_rate.evaluate import HeartRateReport, default_folders, evaluate_heart_rate
 from export.pain import arguments as pain_arguments
 from export.pain.report import PainReport
+from export.respiration.evaluate import RespirationReport, evaluate_respiration
 
 FACE_FREE_FRAMES = 900
-Report = FaceReport | BehaviourReport | HeartRateReport | PulseReport | PainReport
+Report = FaceReport | BehaviourReport | HeartRateReport | PulseReport | PainReport | RespirationReport
 
 
 def evaluate_face(
@@ -79,6 +80,10 @@ def _pain(args: argparse.Namespace) -> Report:
     return report_of(args)
 
 
+def _respiration(args: argparse.Namespace) -> Report:
+    return evaluate_respiration(_renders(args))
+
+
 def _renders(args: argparse.Namespace) -> Path:
     return _one(args.data, args.task)
 
@@ -95,6 +100,7 @@ REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "heart-rate": _heart_rate,
     "pulse": _pulse,
     "pain": _pain,
+    "respiration": _respiration,
 }
 PICTURES = ("face", "heart-rate", "behaviour")
 
@@ -124,7 +130,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="renders of infants that training did not see; of heart rates any folders of recordings, "
         "by default all; of behaviour also labelled faces in any layout, by default the rendered test set; "
-        "of pulse also clips of `synthesize pulses`; of pain also a csv path,subject,label",
+        "of pulse also clips of `synthesize pulses`; of pain also a csv path,subject,label; "
+        "of respiration clips of `breaths`",
     )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
