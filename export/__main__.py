@@ -9,6 +9,7 @@ from importlib import import_module
 
 COMMANDS = {
     "synthesize": ("export.synthesize", "render image sets and clips of the synthetic newborn, with truth"),
+    "breaths": ("export.respiration.synthesize", "render clips of breathing newborns as a device reads them"),
     "datasets": ("export.face_statistics", "say what annotated sets of faces hold, and how they are split"),
     "train": ("export.train", "train a network on renders"),
     "export": ("export.onnx_export", "write a network as an ONNX graph"),
