@@ -161,12 +161,12 @@ def select(models: Path | None, *, json_file: Path | None) -> int:
 
 
 def choose(folder: Path) -> tuple[Choice, ...]:
-    """What is found for each task that a configuration can name: the file TASK in fp32 and TASK-int8 beside it."""
+    """What is found for each task that is on by default: the file TASK in fp32 and TASK-int8 beside it."""
     present = catalogue.names(folder)
     choices = []
     for task in get_args(Manifest.model_fields["task"].annotation):
         names = [name if name in present else None for name in (task, f"{task}-int8")]
-        if any(names):
+        if any(names) and getattr(Models(), task) is not None:
             choices.append(_choice(folder, task, *names))
     return tuple(choices)
 

@@ -155,12 +155,13 @@ class Models(Settings):
     face: str = "face"
     expression: str = "expression"
     pulse: str | None = Field("pulse", description="the network that reads the heart rate from 2 s on; null for none")
+    pain: str | None = Field(None, description="the pipeline that tells the pain cue instead of the expression network")
     threads: int = Field(1, ge=1, le=8)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Those that are in use."""
-        return tuple(name for name in (self.face, self.expression, self.pulse) if name)
+        return tuple(name for name in (self.face, self.expression, self.pulse, self.pain) if name)
 
 
 class Config(Settings):
@@ -190,6 +191,12 @@ class Config(Settings):
             if a.camera == b.camera:
                 _share(a, b)
         return beds
+
+    @model_validator(mode="after")
+    def _pain_model_in_use(self) -> Config:
+        if self.models.pain is not None and not self.pain_cue.enabled:
+            raise ValueError("models.pain is for the pain cue: set pain_cue.enabled: true, or models.pain: null")
+        return self
 
     @property
     def cameras(self) -> tuple[tuple[Bed, ...], ...]:

@@ -27,12 +27,13 @@ from edgemon.faces.detect import Detection, FaceDetector
 from edgemon.faces.track import FaceTracker
 from edgemon.faces.view import View
 from edgemon.frames.capture import TraceRing
-from edgemon.inference import ExpressionModel, Model
+from edgemon.inference import ExpressionModel, Model, PainModel
 from edgemon.manifest import Manifest
 from edgemon.messages import Composer, Stamp
 from edgemon.observations import FaceObserver, TraceObserver
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
+from edgemon.observations.pain import PainObserver
 from edgemon.observations.pulse_network import PulseNetwork
 from edgemon.records import Face, Frame, Health, HeartRate, Message, Observation, PatientState, Reason
 from edgemon.states import HEART_RATE, StateEstimator, StateSettings
@@ -293,20 +294,25 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
     network = FaceDetector(Model.open(folder, config.models.face, config.models.threads))
     detector = OncePerPicture(network)
     expression = ExpressionModel(Model.open(folder, config.models.expression, config.models.threads))
-    if config.pain_cue.enabled and not expression.tells_actions:
+    pain = PainModel(Model.open(folder, config.models.pain, config.models.threads)) if config.models.pain else None
+    if config.pain_cue.enabled and pain is None and not expression.tells_actions:
         raise ModelError(
-            f"model {expression.manifest.label} does not tell the facial actions of pain; set pain_cue.enabled: false"
+            f"model {expression.manifest.label} does not tell the facial actions of pain; name models.pain, "
+            "or set pain_cue.enabled: false"
         )
     pulse = (
         PulseNetwork(Model.open(folder, config.models.pulse, config.models.threads)) if config.models.pulse else None
     )
-    models = (network.manifest, expression.manifest, *((pulse.manifest,) if pulse else ()))
+    models = (network.manifest, expression.manifest, *(model.manifest for model in (pulse, pain) if model))
+    observers: tuple[FaceObserver, ...] = (ExpressionObserver(expression),)
+    if pain is not None:
+        observers += (PainObserver(pain, expression),)
     return tuple(
         Sight(
             bed,
             config.cadence,
             detector=detector,
-            observers=(ExpressionObserver(expression),),
+            observers=observers,
             heart_rate=HeartRateObserver(bed.id, network=pulse),
             models=models,
         )

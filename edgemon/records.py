@@ -224,6 +224,17 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
+class PainLook:
+    """How much one face resembles faces with all three facial actions of pain, and whether that is enough to count."""
+
+    probability: float
+    present: bool
+
+    def __post_init__(self) -> None:
+        _share("probability", self.probability)
+
+
+@dataclass(frozen=True, slots=True)
 class HeartRate:
     """A pulse rate in beats per minute over the last `window_s` seconds."""
 
@@ -243,7 +254,7 @@ class Observation:
     bed: str
     observer: str
     captured_s: float
-    value: Expression | HeartRate | None
+    value: Expression | PainLook | HeartRate | None
     reason: Reason | None
     quality: float
     model: str  # "id@version" of the model or method

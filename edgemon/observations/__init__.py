@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
+from edgemon.observations.pain import PainObserver
 from edgemon.records import Face, Frame, Observation, SkinSample
 
 
@@ -28,5 +29,8 @@ class TraceObserver(Protocol):
     def observe(self, trace: Sequence[SkinSample], now_s: float) -> Observation: ...
 
 
-FACE_OBSERVERS: Final[Mapping[str, type[ExpressionObserver]]] = {ExpressionObserver.name: ExpressionObserver}
+FACE_OBSERVERS: Final[Mapping[str, type[ExpressionObserver] | type[PainObserver]]] = {
+    ExpressionObserver.name: ExpressionObserver,
+    PainObserver.name: PainObserver,
+}
 TRACE_OBSERVERS: Final[Mapping[str, type[HeartRateObserver]]] = {HeartRateObserver.name: HeartRateObserver}

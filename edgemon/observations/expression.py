@@ -86,7 +86,7 @@ class ExpressionObserver:
 
     def observe(self, frame: Frame, face: Face | None) -> Observation:
         """The expression, or why there is none; a network that fails is told as `model_failed`."""
-        reason = _hidden(frame, face)
+        reason = hidden(frame, face)
         if reason is not None or face is None:
             return self._seen(frame, None, reason, 0.0)
         try:
@@ -94,7 +94,8 @@ class ExpressionObserver:
         except ModelError:
             return self._seen(frame, None, Reason.MODEL_FAILED, 0.0)
         told = {
-            name: getattr(scores, name) if self._shows(scores, region) else None for name, region in TOLD_BY.items()
+            name: getattr(scores, name) if shows(scores, region, self._from) else None
+            for name, region in TOLD_BY.items()
         }
         if told["eyes_closed"] is None and told["crying"] is None:
             return self._seen(frame, None, Reason.OCCLUDED, min(scores.eyes_visible, scores.mouth_visible))
@@ -102,15 +103,12 @@ class ExpressionObserver:
         sure = math.prod(abs(2 * p - 1) for p in (told["eyes_closed"], told["crying"]) if p is not None)
         return self._seen(frame, Expression(**told), None, visible * (1 + sure) / 2)
 
-    def _shows(self, scores: Scores, region: str) -> bool:
-        visible: float | None = getattr(scores, region)
-        return visible is not None and region in self._from and visible >= self._from[region]
-
     def _seen(self, frame: Frame, value: Expression | None, reason: Reason | None, quality: float) -> Observation:
         return Observation(frame.bed, self.name, frame.captured_s, value, reason, quality, self._model.manifest.label)
 
 
-def _hidden(frame: Frame, face: Face | None) -> Reason | None:
+def hidden(frame: Frame, face: Face | None) -> Reason | None:
+    """Why nothing can be read from this face in this frame, if so."""
     if face is None:
         return Reason.NO_FACE
     if frame.captured_s - face.detected_s > STALE_S:
@@ -118,6 +116,12 @@ def _hidden(frame: Frame, face: Face | None) -> Reason | None:
     if _turned_away(face):
         return Reason.TURNED_AWAY
     return Reason.DARK if _brightness(frame.rgb, face.box) < DARK else None
+
+
+def shows(scores: Scores, region: str, visible_from: Mapping[str, float]) -> bool:
+    """Whether enough of a region is seen; a network without a threshold for it cannot tell."""
+    visible: float | None = getattr(scores, region)
+    return visible is not None and region in visible_from and visible >= visible_from[region]
 
 
 def _turned_away(face: Face) -> bool:

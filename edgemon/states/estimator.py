@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from edgemon.records import Cry, Expression, Eyes, HeartRate, Observation, PatientState, Reading, Reason
+from edgemon.records import Cry, Expression, Eyes, HeartRate, Observation, PainLook, PatientState, Reading, Reason
 from edgemon.states.epochs import Epochs
 from edgemon.states.held import Held, named
 from edgemon.states.pain import PainCue
@@ -15,7 +15,12 @@ from edgemon.states.switch import Switch
 
 EXPRESSION: Final = "expression"
 HEART_RATE: Final = "heart_rate"
-_VALUE_OF: dict[str, type[Expression] | type[HeartRate]] = {EXPRESSION: Expression, HEART_RATE: HeartRate}
+PAIN: Final = "pain_cue"
+_VALUE_OF: dict[str, type[Expression] | type[HeartRate] | type[PainLook]] = {
+    EXPRESSION: Expression,
+    HEART_RATE: HeartRate,
+    PAIN: PainLook,
+}
 _FACE = "face"
 
 _NOT_THERE = (Reason.NO_FACE, Reason.TURNED_AWAY)  # the view was good, and showed no face
@@ -28,7 +33,7 @@ class StateEstimator:
     def __init__(self, bed: str, settings: StateSettings | None = None) -> None:
         s = self.settings = settings or StateSettings()
         self.bed = bed
-        self._newest_s = {EXPRESSION: -math.inf, HEART_RATE: -math.inf, _FACE: -math.inf}
+        self._newest_s = dict.fromkeys((*_VALUE_OF, _FACE), -math.inf)
         self._face: Held[bool] = Held(s.face_hold_s)
         self._face_true_s = -math.inf
         self._expressed_s = -math.inf
@@ -37,6 +42,7 @@ class StateEstimator:
         self._heart_rate: Held[HeartRate] = Held(s.heart_rate_hold_s)
         self._epochs = Epochs(s)
         self._pain = PainCue(s)
+        self._pain_looks = PainCue(s, columns=1)
         self._known = Spans(s.expression_hold_s, s.coverage_s)
 
     def observe(self, obs: Observation) -> None:
@@ -58,11 +64,11 @@ class StateEstimator:
             self._express(obs.value, obs.quality, obs.captured_s)
         elif isinstance(obs.value, HeartRate) and reason is None:
             self._heart_rate.confirm(obs.value, obs.quality, obs.captured_s, None)
+        elif isinstance(obs.value, PainLook) and reason is None:
+            self._pain_looks.look((float(obs.value.present),), obs.captured_s)
         elif reason is not None:
             for held in self._held_by(obs.observer):
                 held.refuse(reason, obs.captured_s)
-            if obs.observer == EXPRESSION:
-                self._pain.refuse(reason, obs.captured_s)
 
     def face(self, present: bool, quality: float, reason: Reason | None, at_s: float) -> None:
         """Take in whether the face was found in the frame of `at_s`.
@@ -107,7 +113,7 @@ class StateEstimator:
             sleep=self._epochs.reading(now_s, eyes.reason or cry.reason),
             cry=named(cry, Cry.CRYING, Cry.QUIET),
             heart_rate=self._heart_rate.reading(now_s),
-            pain_cue=self._pain.reading(now_s),
+            pain_cue=(self._pain_looks if self._newest_s[PAIN] > -math.inf else self._pain).reading(now_s),
             movement=off,
             coverage=self._known.share(now_s),
             pain_actions=self._pain.actions(now_s),
@@ -118,8 +124,10 @@ class StateEstimator:
             raise ValueError(f"{observer} must not go back from {self._newest_s[observer]} s, got {at_s}")
         self._newest_s[observer] = at_s
 
-    def _held_by(self, observer: str) -> tuple[Held[bool] | Held[HeartRate], ...]:
-        return (self._closed.held, self._crying.held) if observer == EXPRESSION else (self._heart_rate,)
+    def _held_by(self, observer: str) -> tuple[Held[bool] | Held[HeartRate] | PainCue, ...]:
+        if observer == EXPRESSION:
+            return (self._closed.held, self._crying.held, self._pain)
+        return (self._heart_rate,) if observer == HEART_RATE else (self._pain_looks,)
 
     def _express(self, seen: Expression, quality: float, at_s: float) -> None:
         before_s, self._expressed_s = self._expressed_s, at_s

@@ -18,11 +18,11 @@ Told = tuple[bool | None, ...]  # of each action: there, not there, or not seen
 
 @dataclass(frozen=True, slots=True)
 class _Second:
-    """What the looks of one second said of each action: sums of probabilities, and how many there were."""
+    """What the looks of one second said of each column: sums of probabilities, and how many there were."""
 
     index: int
-    sums: tuple[float, ...] = (0.0, 0.0, 0.0)
-    counts: tuple[int, ...] = (0, 0, 0)
+    sums: tuple[float, ...]
+    counts: tuple[int, ...]
 
     @property
     def told(self) -> Told:
@@ -30,9 +30,13 @@ class _Second:
 
 
 class PainCue:
-    """Seconds with each action over a window; a second that is not over counts by what it has shown so far."""
+    """Seconds with each action over a window; a second that is not over counts by what it has shown so far.
 
-    def __init__(self, settings: StateSettings) -> None:
+    One column for each action, or a single one for a network that tells all of them at once.
+    """
+
+    def __init__(self, settings: StateSettings, columns: int = len(ACTIONS)) -> None:
+        self._columns = columns
         self._window_s = settings.pain_window_s
         self._coverage = settings.pain_coverage
         self._seconds: deque[_Second] = deque(maxlen=1 + math.ceil(self._window_s or 0.0))
@@ -43,10 +47,13 @@ class PainCue:
 
     def see(self, seen: Expression, at_s: float) -> None:
         """Take in one look; an action that it does not tell is not seen for now."""
+        self.look(tuple(getattr(seen, name) for name in ACTIONS), at_s)
+
+    def look(self, told: tuple[float | None, ...], at_s: float) -> None:
+        """The same by its columns, 0..1 each."""
         if self._window_s is None:
             return
-        told = [getattr(seen, name) for name in ACTIONS]
-        second = _Second(math.floor(at_s))
+        second = _Second(math.floor(at_s), (0.0,) * self._columns, (0,) * self._columns)
         if self._seconds and self._seconds[-1].index == second.index:
             second = self._seconds.pop()
         sums = tuple(s + (p or 0.0) for s, p in zip(second.sums, told, strict=True))
