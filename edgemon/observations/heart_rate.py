@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -13,6 +12,7 @@ from edgemon import rppg
 from edgemon.errors import ModelError
 from edgemon.observations.pulse_network import PulseReading
 from edgemon.observations.slice_line import SliceLine
+from edgemon.observations.telling import Telling
 from edgemon.records import HeartRate, Observation, Reason, SkinSample
 
 WARM_UP_S: Final = 6.0
@@ -34,12 +34,8 @@ _CLEAR_SHARE: Final = 0.35  # of the power, about twice what the highest peak of
 _DOUBLE_BPM: Final = 2.0
 _DOUBLED: Final = 1.5
 _EDGE_BPM: Final = 5.0
-_NEAR_BPM: Final = 10.0
-_FASTEST_BPM_S: Final = 2.5  # a heart rate that climbs into crying stays below
-_HOLD_S: Final = 10.0
 _CONSULT_S: Final = 6.2  # of patches that a network is shown
 _RECENT: Final = 9  # slices that must not be too faint or grey: 10 s
-_NONE_TOLD: Final = (0.0, -math.inf)  # rate and time: any rate may follow
 
 
 class Labelled(Protocol):
@@ -68,13 +64,11 @@ class HeartRateObserver:
 
     def __init__(self, bed: str, min_quality: float = MIN_QUALITY, network: PulseReader | None = None) -> None:
         self._bed = bed
-        self._min_quality = min_quality
+        self._telling = Telling(min_quality)
         self._network = network
         self._model = f"{MODEL}+{network.manifest.label}" if network else MODEL
         self._line = SliceLine()
         self._belief = rppg.PRIOR
-        self._told = _NONE_TOLD
-        self._leapt_s: float | None = None
         self._unheard_s = 0.0  # since the belief was last moved on
         self.signs: rppg.Signs | None = None  # of the newest estimate
         self.estimate: tuple[float, float] | None = None  # its rate in bpm and quality, even where they are not told
@@ -92,7 +86,8 @@ class HeartRateObserver:
         line, had = self._line, len(self._line.slices)
         self._unheard_s += line.feed(trace) * rppg.HOP_S
         if len(line.slices) < had:
-            self._belief, self._told, self._leapt_s = rppg.PRIOR, _NONE_TOLD, None
+            self._belief = rppg.PRIOR
+            self._telling.forget()
         if (why := self._why_not()) is not None:
             return self._abstain(why, now_s)
         try:
@@ -136,7 +131,7 @@ class HeartRateObserver:
         if reading is None:
             return self._abstain(why, now_s)
         self.estimate = (reading.bpm, reading.quality)
-        if reading.quality < self._min_quality or self._leaps(reading.bpm, now_s):
+        if not self._telling.tells(reading.bpm, reading.quality, now_s):
             return self._abstain(why, now_s, reading.quality)
         value = HeartRate(reading.bpm, reading.seconds, NETWORK)
         return Observation(self._bed, self.name, now_s, value, None, reading.quality, self._model)
@@ -155,23 +150,12 @@ class HeartRateObserver:
         self._belief, self.signs = belief, rppg.Signs.of(bpm, belief, windows)
         quality = rppg.quality_of(self.signs)
         self.estimate = (bpm, quality)
-        if quality < self._min_quality or self._leaps(bpm, now_s):
+        if not self._telling.tells(bpm, quality, now_s):
             recent = [s.restless for s in list(self._line.slices)[-_RECENT:] if s is not None]
             why = Reason.MOTION if float(np.mean(recent)) > _JERKY else Reason.LOW_SNR
             return self._abstain(why, now_s, quality)
         value = HeartRate(bpm, window_s, METHOD if reading is None else f"{METHOD}+{NETWORK}")
         return Observation(self._bed, self.name, now_s, value, None, quality, self._model)
-
-    def _leaps(self, bpm: float, now_s: float) -> bool:
-        """Whether the rate is further from the last one told than a heart gets, and has not yet held for a window."""
-        last_bpm, told_s = self._told
-        if abs(bpm - last_bpm) <= _NEAR_BPM + _FASTEST_BPM_S * (now_s - told_s):
-            self._told, self._leapt_s = (bpm, now_s), None
-        elif self._leapt_s is None:
-            self._leapt_s = now_s
-        elif now_s - self._leapt_s >= _HOLD_S:
-            self._told, self._leapt_s = (bpm, now_s), None
-        return self._leapt_s is not None
 
     def _abstain(self, reason: Reason, captured_s: float, quality: float = 0.0) -> Observation:
         return Observation(self._bed, self.name, captured_s, None, reason, quality, self._model)
