@@ -6,18 +6,19 @@ import argparse
 import pickle
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgemon.faces.patch import SIDE
 from edgemon.manifest import FRAMES, ModelInput, ModelOutput
 from export import babyehanet, pulse_net, retinaface
 from export.babyehanet import TARGETS, BabyEHANet, Calibrated, ExpressionConfig
+from export.behaviour.weights import restored
 from export.pulse_net import PulseNet
 from export.recipes import CROP_MEAN, CROP_SCALE, FACE_MEAN, FACE_SCALE
 from export.retinaface import FaceConfig, RetinaFace
@@ -57,11 +58,13 @@ TASKS: Mapping[TaskName, Task] = {
 
 
 def load_network(task: TaskName, weights: Path | None) -> nn.Module:
-    """The network with these weights, or as initialised, ready to be exported.
+    """The network with these weights, or as initialised, ready to be exported; expression's may be a released graph.
 
     Raises:
         ValueError: the weights cannot be read or are another network's.
     """
+    if weights is not None and weights.suffix == ".onnx" and task == "expression":
+        return _released(weights)
     network = TASKS[task].network()
     if weights is not None:
         try:
@@ -70,6 +73,13 @@ def load_network(task: TaskName, weights: Path | None) -> nn.Module:
             line = str(error).splitlines()[0]
             raise ValueError(f"{weights}: not weights of the {task} network: {line}") from error
     return network.eval()
+
+
+def _released(path: Path) -> nn.Module:
+    told = restored(path.read_bytes())
+    if told.targets != TARGETS:
+        raise ValueError(f"{path}: tells {len(told.targets)} of {len(TARGETS)} scores; a release needs all of them")
+    return told.network
 
 
 def calibrated(network: nn.Module, temperatures: Mapping[str, float]) -> nn.Module:
@@ -84,6 +94,17 @@ def calibrated(network: nn.Module, temperatures: Mapping[str, float]) -> nn.Modu
 def to_onnx(network: nn.Module, task: TaskName) -> bytes:
     """The graph of a network in evaluation mode for one image of the task's size, or one clip of any length."""
     spec = TASKS[task]
+    return traced(network, torch.zeros(spec.input.sized()), spec.input.name, tuple(spec.outputs), _open_axes(task))
+
+
+def traced(
+    network: nn.Module,
+    example: Tensor,
+    name: str = "image",
+    outputs: Sequence[str] = ("scores",),
+    axes: Mapping[str, Mapping[int, str]] | None = None,
+) -> bytes:
+    """The graph of a network in evaluation mode for inputs of the example's shape, but for the open axes."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the newer exporter's graph is neither smaller nor faster here; as_tensor of a tensor traces to nothing
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -94,12 +115,12 @@ def to_onnx(network: nn.Module, task: TaskName) -> bytes:
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             network,
-            (torch.zeros(spec.input.sized()),),
+            (example,),
             path,
             opset_version=OPSET,
-            input_names=[spec.input.name],
-            output_names=list(spec.outputs),
-            dynamic_axes=_open_axes(task),
+            input_names=[name],
+            output_names=list(outputs),
+            dynamic_axes=axes,
             dynamo=False,
         )
         return path.read_bytes()

@@ -63,7 +63,8 @@ def temperatures_in(graph: bytes) -> dict[str, float]:
     for tensor in onnx.load_from_string(graph).graph.initializer:
         if tensor.name == "temperatures":
             values = numpy_helper.to_array(tensor).tolist()
-            return dict(zip((RATE,) if len(values) == 1 else TARGETS, values, strict=True))
+            names = (RATE,) if len(values) == 1 else TARGETS[: len(values)]
+            return dict(zip(names, values, strict=True))
     raise ValueError("the graph holds no temperatures; it is neither an expression nor a pulse model")
 
 

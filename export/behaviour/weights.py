@@ -49,7 +49,8 @@ def restored(graph: bytes) -> Restored:
         if node.op_type == "Identity" and node.input[0] in tensors:
             tensors[node.output[0]] = tensors[node.input[0]]
     layers = {_place(node.name): node.input for node in told.node if node.op_type in ("Conv", "Gemm")}
-    if "temperatures" not in tensors or "classifier.1" not in layers:
+    held = all(name in tensors for given in layers.values() for name in given[1:])
+    if "temperatures" not in tensors or "classifier.1" not in layers or not held:
         raise ValueError("the graph is not of the expression network in fp32")
     count = len(tensors["temperatures"])
     network = BabyEHANet()
