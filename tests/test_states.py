@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from edgemon.records import Cry, Expression, Eyes, HeartRate, Observation, PatientState, Reason, Sleep
 from edgemon.states import EXPRESSION, HEART_RATE, StateEstimator, StateSettings
+from edgemon.states.settings import Chain
+from edgemon.states.switch import Switch
 
 BED = "cot-1"
 DT_S = 0.25
@@ -168,8 +171,8 @@ def test_sleep_is_unknown_after_an_epoch_without_observations() -> None:
 
 def test_coverage_is_the_known_share_of_a_minute() -> None:
     estimator, states = run((OPEN, 60.0), (Reason.NO_FACE, 90.0))
-    assert states[4 * 60 - 1].coverage == pytest.approx(1.0, abs=0.02)
-    assert estimator.state(90.0).coverage == pytest.approx(35 / 60, abs=0.02)
+    assert states[4 * 60 - 1].coverage == pytest.approx(1.0, abs=0.03)
+    assert estimator.state(90.0).coverage == pytest.approx(35 / 60, abs=0.03)
 
 
 @pytest.mark.parametrize("at_s", [math.nan, math.inf, -math.inf, 4.0])
@@ -199,10 +202,16 @@ def test_what_is_not_for_this_estimator_is_refused() -> None:
     assert estimator.state(0.0) == StateEstimator(BED).state(0.0)
 
 
-@pytest.mark.parametrize("wrong", [{"enter": 0.4, "leave": 0.7}, {"epoch_s": 3.0}])
+@pytest.mark.parametrize("wrong", [{"epoch_s": 3.0}, {"pain_window_s": 0.0}])
 def test_settings_that_contradict_themselves_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"leave|hold"):
+    with pytest.raises(ValueError, match=r"hold|window"):
         StateSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"enter": 0.001, "leave": 0.7}, {"trust": 0.0}, {"stay_on_s": 0.1}, {"bound": 0.6}])
+def test_a_chain_that_contradicts_itself_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"leave|chain"):
+        replace(StateSettings().cry, **wrong)
 
 
 def test_a_capture_that_runs_ahead_of_the_vision_is_no_future() -> None:
@@ -260,13 +269,13 @@ def test_unknown_becomes_known_only_by_an_observation(steps: list[tuple[float, o
 
 @given(st.lists(share, min_size=1, max_size=150))
 @settings(max_examples=60, deadline=None)
-def test_a_value_stays_for_its_dwell(closed: list[float]) -> None:
+def test_a_value_stays_for_half_a_second_at_least(closed: list[float]) -> None:
     estimator, values = StateEstimator(BED), []
     for i, p in enumerate(closed):
         estimator.observe(seen(i * 0.1, Expression(p, 1.0 - p, 0.0)))
         values.append(estimator.state(i * 0.1).eyes.value)
     flips = [i * 0.1 for i in range(1, len(values)) if values[i] is not values[i - 1]]
-    assert all(b - a >= StateSettings().eyes_dwell_s - 1e-9 for a, b in itertools.pairwise(flips))
+    assert all(b - a >= 0.5 - 1e-9 for a, b in itertools.pairwise(flips))
 
 
 def test_memory_is_bounded() -> None:
@@ -282,3 +291,29 @@ def test_eyes_go_on_being_told_behind_a_pacifier() -> None:
     _, states = run((OPEN, 5.0), (Expression(0.1, None, None), 30.0))
     assert states[-1].eyes.value is Eyes.OPEN
     assert (states[-1].cry.value, states[-1].cry.reason) == (None, Reason.OCCLUDED)
+
+
+pairs = st.lists(
+    st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.sampled_from([0.1, 0.25, 1.0, 4.0])), max_size=80
+)
+
+
+@given(pairs, st.sampled_from([StateSettings().eyes, StateSettings().cry]))
+@settings(max_examples=60, deadline=None)
+def test_stronger_evidence_is_never_believed_less(looks: list[tuple[float, float, float]], chain: Chain) -> None:
+    weaker, stronger, at_s = Switch(chain, 5.0), Switch(chain, 5.0), 0.0
+    for a, b, wait_s in looks:
+        at_s += wait_s
+        weaker.see(min(a, b), 1.0, at_s)
+        stronger.see(max(a, b), 1.0, at_s)
+        assert not (weaker.held.value is True and stronger.held.value is False)
+
+
+@given(st.floats(0.0, 1.0), st.sampled_from([True, False]))
+@settings(max_examples=40, deadline=None)
+def test_one_wrong_look_changes_nothing(p: float, crying: bool) -> None:
+    """However sure the network is of it."""
+    switch = Switch(StateSettings().cry, 5.0)
+    for i in range(200):
+        switch.see(p if i == 150 else 0.97 if crying else 0.03, 1.0, i * DT_S)
+        assert i < 20 or switch.held.value is crying

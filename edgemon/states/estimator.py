@@ -37,8 +37,8 @@ class StateEstimator:
         self._face: Held[bool] = Held(s.face_hold_s)
         self._face_true_s = -math.inf
         self._expressed_s = -math.inf
-        self._closed = Switch(s, s.eyes_dwell_s)
-        self._crying = Switch(s, s.cry_dwell_s)
+        self._closed = Switch(s.eyes, s.expression_hold_s)
+        self._crying = Switch(s.cry, s.expression_hold_s)
         self._heart_rate: Held[HeartRate] = Held(s.heart_rate_hold_s)
         self._epochs = Epochs(s)
         self._pain = PainCue(s)
