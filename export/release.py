@@ -185,10 +185,12 @@ def _write(plan: Plan, shipped: list[ModelFile], tables: Mapping[str, tuple[str,
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `release`."""
-    parser.add_argument("task", choices=tuple(TASKS))
-    parser.add_argument("--weights", type=Path, required=True, help="a state dict written by `train`")
+    parser.add_argument("task", choices=(*TASKS, "pain"))
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="a state dict written by `train`; of pain its folder"
+    )
     parser.add_argument("--version", default="0.1.0")
-    parser.add_argument("--val", type=Path, required=True, help="renders: thresholds, temperatures and int8 ranges")
+    parser.add_argument("--val", type=Path, help="renders: thresholds, temperatures and int8 ranges")
     parser.add_argument("--data", type=Path, required=True, help="renders: the figures")
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--notes", type=Path, help="use, data, licence and limits; export/notes/TASK.toml by default")
@@ -198,6 +200,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Release one task: fp32, int8 where it is good enough, and the card."""
+    if args.task == "pain":
+        from export.pain.release import run as release_pain  # noqa: PLC0415  (scikit-learn is slow to import)
+
+        return release_pain(args)
+    if args.val is None:
+        raise ValueError(f"release {args.task}: --val: missing; renders that training did not see set its thresholds")
     notes = read_notes(args.notes or NOTES / f"{args.task}.toml")
     torch.set_num_threads(1)
     sources = Sources(args.val, args.data, args.photographs, args.limit)

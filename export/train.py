@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from export.behaviour import arguments as behaviour_arguments
+from export.pain import arguments as pain_arguments
 
 CHECKPOINT_EVERY_S = 120.0
 EMA_DECAY = 0.998
@@ -149,7 +150,7 @@ class Trainer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `train`."""
-    parser.add_argument("task", choices=("face", "expression", "pulse", "behaviour"))
+    parser.add_argument("task", choices=("face", "expression", "pulse", "behaviour", "pain"))
     parser.add_argument(
         "--data",
         type=Path,
@@ -163,11 +164,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="learn from only so many faces of each source (pain)")
     behaviour_arguments.add_arguments(parser)
+    pain_arguments.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train one network, or fine-tune the released one that reads behaviour."""
+    """Train one network, fine-tune the released one that reads behaviour, or fit a pipeline that tells the pain cue."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)  # a pool of threads that is forked into the workers would wait for itself for ever
@@ -175,6 +178,10 @@ def run(args: argparse.Namespace) -> int:
         from export.behaviour.command import run as fine_tune  # noqa: PLC0415
 
         return fine_tune(args)
+    if args.task == "pain":
+        from export.pain.train import run as fit_pain  # noqa: PLC0415  (scikit-learn is slow to import)
+
+        return fit_pain(args)
     from export.recipes import RECIPES  # noqa: PLC0415  (the recipes import the networks, which this loop need not)
 
     if args.out is None:

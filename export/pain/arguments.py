@@ -1,11 +1,9 @@
-"""What the commands are told of pain, and the network that they are told to take features from."""
+"""What the commands are told of pain; quick to import."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-
-from export.pain.network import FaceNetwork, Taking, read
 
 NAMES = ("naive bayes", "k-NN", "SVM", "random forest")
 KINDS = ("deep", "handcrafted", "mixed features", "fused scores")
@@ -27,26 +25,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--kind", choices=KINDS, help="train on these features, not on the best")
     group.add_argument("--test", type=Path, help="judge on these infants instead of leaving subjects out")
     group.add_argument("--ncnn-minutes", type=float, default=0.0, help="train N-CNN beside for so long a fold")
-
-
-def network_of(args: argparse.Namespace, models: Path) -> FaceNetwork:
-    """The network that the arguments name.
-
-    Raises:
-        ValueError: it cannot be read, or has no such layer.
-    """
-    path = args.network or models / "expression.onnx"
-    if args.network_size is None:
-        return read(path, args.layer)
-    words = args.network_size.split("x")
-    if len(words) != 2 or not all(word.isdigit() and int(word) for word in words):
-        raise ValueError(f"--network-size {args.network_size}: WIDTHxHEIGHT in px, such as 224x224, would be right")
-    taking = Taking(
-        int(words[1]),
-        int(words[0]),
-        channels_last=args.channels_last,
-        bgr=args.bgr,
-        mean=tuple(args.network_mean),
-        scale=tuple(args.network_scale),
-    )
-    return read(path, args.layer, taking)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from export.pain import ncnn
-from export.pain.arguments import network_of
 from export.pain.classifiers import Known, fit, groups_of
 from export.pain.features import Features, extract
+from export.pain.network import network_of
 from export.pain.report import PainReport, Row
 from export.pain.samples import Samples, read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,3 +177,26 @@ def features(network: FaceNetwork) -> tuple[Part, ...]:
         raise ValueError(f"{network.name}: layer {network.layer} is {shape}; (1, C) or (1, C, H, W) is needed")
     pool = Part("pool", traced(_Pool(len(shape)), (torch.zeros(shape),)), ("layer",), DEEP)
     return adapter, body, pool, crafted
+
+
+def network_of(args: argparse.Namespace, models: Path) -> FaceNetwork:
+    """The network that the arguments name.
+
+    Raises:
+        ValueError: it cannot be read, or has no such layer.
+    """
+    path = args.network or models / "expression.onnx"
+    if args.network_size is None:
+        return read(path, args.layer)
+    words = args.network_size.split("x")
+    if len(words) != 2 or not all(word.isdigit() and int(word) for word in words):
+        raise ValueError(f"--network-size {args.network_size}: WIDTHxHEIGHT in px, such as 224x224, would be right")
+    taking = Taking(
+        int(words[1]),
+        int(words[0]),
+        channels_last=args.channels_last,
+        bgr=args.bgr,
+        mean=tuple(args.network_mean),
+        scale=tuple(args.network_scale),
+    )
+    return read(path, args.layer, taking)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.pain.arguments import network_of
 from export.pain.classifiers import Known, fit, groups_of
 from export.pain.evaluate import JITTER_SEED, leave_subjects_out, merged, take
 from export.pain.features import Features, extract
+from export.pain.network import network_of
 from export.pain.pipeline import check_parity, to_onnx
 from export.pain.report import PainReport, Row
 from export.pain.samples import Samples, read
