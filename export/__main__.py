@@ -20,6 +20,7 @@ COMMANDS = {
     "nfd-parity": ("export.nfd_parity", "check the graphs of the seed's network against it, for both backbones"),
     "nbhr-train": ("export.nbhr_training", "train NBHRnet by its three stages"),
     "ablate": ("export.ablation", "train the seed's network with and without its modules and compare"),
+    "ablation": ("export.attention_ablation", "train the expression networks with and without attention and compare"),
     "fit-heart-rate": ("export.heart_rate.fit", "fit the quality of a heart rate on made traces"),
     "release": ("export.release", "export, calibrate, quantize, measure and write what a device loads"),
 }

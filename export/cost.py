@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
+import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
 from edgemon.inference import Model
 
 _RUNS = 30
+_ROUNDS, _WARM_UP, _TIMED = 12, 3, 12
 
 
 def multiplications(network: nn.Module, example: Tensor) -> int:
@@ -51,3 +54,30 @@ def lines(network: nn.Module, model: Model) -> Iterator[str]:
         millions = multiplications(network, torch.from_numpy(example)) / 1e6
         size = "x".join(map(str, shape))
         yield f"{size}: {millions:.1f} million multiplications, {1e3 * statistics.median(took):.2f} ms of one core"
+
+
+def call_of(onnx: bytes) -> Callable[[], object]:
+    """A call of a graph of one image, with random pixels, in a session as `edgemon.inference.Model` opens it."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    pixels = np.random.default_rng(0).uniform(-1, 1, image.shape).astype(np.float32)
+    return partial(session.run, None, {image.name: pixels})
+
+
+def in_turns_ms(calls: Mapping[str, Callable[[], object]], rounds: int = _ROUNDS) -> dict[str, list[float]]:
+    """Median processor time of each call in every round; they take turns, so that a busy machine slows them alike."""
+    spent: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            took = []
+            for turn in range(_WARM_UP + _TIMED):
+                begun_s = time.thread_time()
+                call()
+                if turn >= _WARM_UP:
+                    took.append(1e3 * (time.thread_time() - begun_s))
+            spent[name].append(statistics.median(took))
+    return spent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from edgemon.inference import aligned_crop
 from edgemon.records import Box
 from export.augment import Painter, expose
 from export.babyehanet import TARGETS
-from export.datasets import Image, Picture, Renders, london
+from export.crops import Crops
+from export.datasets import Image, Picture, london
 
 OPEN_FROM, CLOSED_BELOW = 0.45, 0.25  # lids between these are neither, and teach only what else is seen
 ACTION_FROM, REST_BELOW = 0.4, 0.15  # intensities between these are neither
@@ -68,12 +70,34 @@ def _action(intensity: float | None) -> float | None:
     return float(intensity >= ACTION_FROM)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A picture with one face, what it shows (10,), and what of that can be told (10,)."""
+
+    rgb: Image
+    box: Box
+    landmarks: NDArray[np.float32]
+    told: Labels
+    weight: Labels
+
+
+def of_crops(crops: Crops, index: int) -> Face:
+    """One of the renders."""
+    return Face(*crops[index], *labels_of(crops.rows[index]))
+
+
+def of_adult(adult: Picture) -> Face:
+    """A grown-up with a calm face, open eyes and nothing hidden."""
+    assert adult.face is not None
+    told = np.array([name not in JUDGED for name in TARGETS], np.float32)
+    return Face(adult.rgb, adult.face.box(), adult.face.landmarks, told, np.ones(len(TARGETS), np.float32))
+
+
 class ExpressionCrops(IterableDataset[tuple[Tensor, ...]]):
     """Crop (3, 112, 112) uint8, targets (10,), weights (10,)."""
 
     def __init__(self, renders: Path, photographs: Path | None, size_px: int, seed: int) -> None:
-        self.renders, self.size_px, self.seed = Renders(renders), size_px, seed
-        self.usable = [i for i, row in enumerate(self.renders.rows) if row["face_box"] is not None]
+        self.crops, self.size_px, self.seed = Crops(renders), size_px, seed
         self.persons = london(photographs, "train") if photographs else ()
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
@@ -81,31 +105,25 @@ class ExpressionCrops(IterableDataset[tuple[Tensor, ...]]):
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         painter = Painter(rng)
-        adults = [person.picture() for person in self.persons]
+        adults = [of_adult(person.picture()) for person in self.persons]
         while True:
-            crop, told, weight = self._sample(painter, adults)
+            if adults and rng.random() < LONDON_SHARE:
+                face = adults[rng.integers(len(adults))]
+            else:
+                face = of_crops(self.crops, int(rng.integers(len(self.crops))))
+            crop, told, weight = spoiled(painter, face, self.size_px)
             yield torch.from_numpy(crop.transpose(2, 0, 1).copy()), torch.from_numpy(told), torch.from_numpy(weight)
 
-    def _sample(self, painter: Painter, adults: list[Picture]) -> tuple[Image, Labels, Labels]:
-        rng = painter.rng
-        if adults and rng.random() < LONDON_SHARE:
-            adult = adults[rng.integers(len(adults))]
-            assert adult.face is not None
-            rgb, box, points = adult.rgb, adult.face.box(), adult.face.landmarks
-            told = np.array([name not in JUDGED for name in TARGETS], np.float32)
-            weight = np.ones(len(TARGETS), np.float32)
-        else:
-            index = self.usable[rng.integers(len(self.usable))]
-            row = self.renders.rows[index]
-            rgb, box = self.renders.rgb(index), tuple(row["face_box"])
-            points = np.array(row["landmarks"], np.float32)
-            told, weight = labels_of(row)
-        box, points = _jitter(rng, box, points)
-        crop = _coarse(rng, aligned_crop(rgb, box, points, self.size_px))
-        if rng.random() < 0.5:
-            crop = np.ascontiguousarray(crop[:, ::-1])
-        crop, told, weight = _cover(painter, crop, told, weight)
-        return expose(painter, crop), told, weight
+
+def spoiled(painter: Painter, face: Face, size_px: int) -> tuple[Image, Labels, Labels]:
+    """The crop as a cot's camera and our detector may give it, with its labels and their weights."""
+    rng = painter.rng
+    box, points = _jitter(rng, face.box, face.landmarks)
+    crop = _coarse(rng, aligned_crop(face.rgb, box, points, size_px))
+    if rng.random() < 0.5:
+        crop = np.ascontiguousarray(crop[:, ::-1])
+    crop, told, weight = _cover(painter, crop, face.told, face.weight)
+    return expose(painter, crop), told, weight
 
 
 def _jitter(

@@ -55,10 +55,11 @@ def expression(data: Path | None, photographs: Path | None, seed: int) -> Recipe
         raise ValueError("--data: missing; expression learns from a folder of renders (python -m export synthesize)")
     network = BabyEHANet()
     stream = ExpressionCrops(data, photographs, network.config.size_px, seed)
-    return Recipe(network, (Phase(stream, 64, 1.0, _expression_losses),), peak_lr=2.5e-3)
+    return Recipe(network, (Phase(stream, 64, 1.0, expression_losses),), peak_lr=2.5e-3)
 
 
-def _expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+def expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Cross-entropy of each target over what can be told, of crops (B, 3, H, W) of 0..255."""
     image, told, weight = batch
     x = ((image.float() - CROP_MEAN) * CROP_SCALE).to(memory_format=torch.channels_last)
     logits = model(x)
