@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from export.behaviour.reads import Reads, read
 from export.behaviour.sources import of_renders
 from export.datasets import Renders
 from export.expression_data import MIN_VISIBLE
-from export.face_cases import Condition, Subjects, london_subjects, render_subjects
+from export.face_cases import FRONT, Condition, Subjects, london_subjects, render_subjects, together
 from export.face_precision import Finder
 from export.metrics import at_most
 
@@ -111,7 +111,11 @@ def read_covered(model: ExpressionModel, renders: Path, limit: int | None = None
 
     Of a region that the model does not tell, or has no threshold for, nothing is said.
     """
-    subjects = render_subjects(Renders(renders), limit)
+    told = Renders(renders)
+    groups = [render_subjects(told, limit, group) for group in (FRONT, replace(FRONT, scene="expression"))]
+    subjects = together(groups, f"renders {renders.name}")
+    if not subjects.pictures:
+        return ()
     regions = [region for region in COVERED if region in model.manifest.thresholds]
     rows = []
     for region in regions:

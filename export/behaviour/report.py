@@ -35,10 +35,11 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What int8 loses by target and measure, in points, and which faces it was measured on."""
+    """What int8 loses by target and measure, in points, and on which and at least how many faces of a target."""
 
     points: Mapping[str, float]
     data: str
+    faces: int
 
     @property
     def worst(self) -> tuple[str, float]:
@@ -63,6 +64,7 @@ def difference(fp32: Reads, int8: Reads, data: str) -> Difference:
             for name in COMPARED
         },
         data,
+        min((len(column.truth) for _, stratum, column in fp32.columns() if stratum == "all"), default=0),
     )
 
 
@@ -119,13 +121,13 @@ class BehaviourReport:
             auc, ece = told.get("AUC"), told.get("ECE")
             yield Goal(f"AUC of {target}", ">= 0.99", auc, auc is not None and auc >= 0.99)
             yield Goal(f"ECE of {target}", "<= 0.03", ece, ece is not None and ece <= 0.03)
-        worst = None if self.int8 is None else self.int8.worst
+        worst, faces = (None, 0) if self.int8 is None or not self.int8.points else (self.int8.worst, self.int8.faces)
         yield Goal(
             "int8 against fp32, the figure that loses most",
             f"<= {INT8_POINTS} points",
             None if worst is None else worst[1],
             worst is not None and worst[1] <= INT8_POINTS,
-            "" if worst is None else f"{worst[1]:.2f} ({worst[0]})",
+            "" if worst is None else f"{worst[1]:.2f} ({worst[0]}; one face in {faces} is {100 / max(1, faces):.2f})",
         )
         for (name, calls), limit in zip(self._false_calls(), (0.03, 0.01), strict=True):
             share = float(calls.mean()) if calls.size else None

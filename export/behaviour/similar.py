@@ -36,32 +36,31 @@ def dhash(rgb: Image) -> Hashes:
 
 def distance(one: Hashes, other: Hashes) -> NDArray[np.uint8]:
     """Bits (n, m) in which pictures (n, 14) differ from others (m, 14), these turned and mirrored as fits best."""
-    return np.asarray(np.bitwise_count(one[:, None, :1] ^ other[None]).min(axis=2), np.uint8)
+    best = np.bitwise_count(one[:, None, 0] ^ other[None, :, 0])
+    for turned in other.T[1:]:
+        np.minimum(best, np.bitwise_count(one[:, None, 0] ^ turned[None]), out=best)
+    return np.asarray(best, np.uint8)
 
 
-def near(hashes: Hashes, bits: int = NEAR_BITS) -> NDArray[np.int64]:
-    """Pairs (k, 2), i < j, of pictures (n, 14) that differ in at most so many bits."""
-    return np.concatenate([np.empty((0, 2), np.int64), *_pairs(hashes, bits)])
-
-
-def _pairs(hashes: Hashes, bits: int) -> Iterator[NDArray[np.int64]]:
+def near(hashes: Hashes, labels: NDArray[np.int64], bits: int = NEAR_BITS) -> Iterator[NDArray[np.int64]]:
+    """Pairs (k, 2), i < j, of pictures (n, 14) of two labels that differ in at most so many bits, some at a time."""
     for start in range(0, len(hashes), _CHUNK):
-        rows, columns = np.nonzero(distance(hashes[start : start + _CHUNK], hashes[start:]) <= bits)
-        pairs = np.stack([rows, columns], axis=1) + start
-        yield pairs[rows < columns]
+        close = distance(hashes[start : start + _CHUNK], hashes[start:]) <= bits
+        close &= labels[start : start + _CHUNK, None] != labels[None, start:]
+        pairs = np.argwhere(close) + start
+        yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
-def linked(labels: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups 0, 1, ... (n,) of items that share a label or are joined by pairs, directly or through others."""
-    root = np.arange(int(labels.max()) + 1 if labels.size else 0)
+def linked(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups 0, 1, ... (count,) of items that pairs (k, 2) join, directly or through others."""
+    root = list(range(count))
 
     def top(item: int) -> int:
         while root[item] != item:
             root[item] = root[root[item]]
-            item = int(root[item])
+            item = root[item]
         return item
 
-    for one, other in labels[pairs]:
-        root[top(int(one))] = top(int(other))
-    tops = np.array([top(int(label)) for label in labels], np.int64)
-    return np.unique(tops, return_inverse=True)[1].astype(np.int64)
+    for one, other in pairs.tolist():
+        root[top(one)] = top(other)
+    return np.unique([top(item) for item in range(count)], return_inverse=True)[1].astype(np.int64)

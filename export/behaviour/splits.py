@@ -69,13 +69,13 @@ def grouping(faces: Faces) -> Grouping:
     """Subjects and clips, joined where their pictures are nearly the same."""
     names, labels = np.unique(faces.sources, return_inverse=True)
     labels = labels.astype(np.int64)
-    pairs = near(faces.hashes)
-    across = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
-    both = faces.known[across].all(axis=1)
-    known = faces.known
-    return Grouping(
-        linked(labels, across), known, len(np.unique(names[labels[known]])), len(np.unique(across)), int(both.sum())
-    )
+    close, both, links = np.zeros(len(faces), bool), 0, [np.empty((0, 2), np.int64)]
+    for pairs in near(faces.hashes, labels):
+        close[pairs] = True
+        both += int(faces.known[pairs].all(axis=1).sum())
+        links.append(np.unique(labels[pairs], axis=0))
+    groups = linked(len(names), np.concatenate(links))[labels]
+    return Grouping(groups, faces.known, len(np.unique(labels[faces.known])), int(close.sum()), both)
 
 
 def parts(groups: Index, faces: Faces, shares: Sequence[float] = SHARES, seed: int = 0) -> Index:
