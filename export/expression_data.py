@@ -52,7 +52,7 @@ def labels_of(row: Mapping[str, Any]) -> tuple[Labels, Labels]:
     closed = max(right, left) < CLOSED_BELOW
     told: dict[str, float | None] = {
         "eyes_closed": float(closed) if closed or min(right, left) > OPEN_FROM else None,
-        "crying": float(row["expression"] == "crying"),
+        "crying": None if row["expression"] == "fussing" else float(row["expression"] == "crying"),
         "yawning": float(row["expression"] == "yawning"),
         **{name: _action(row.get(name)) for name in ("brow_bulge", "eye_squeeze", "nasolabial_furrow")},
         **{region: row.get(region) for region in REGION_OF.values()},
