@@ -34,13 +34,11 @@ REGION_OF: Mapping[str, str] = {
     "nasolabial_furrow": "cheeks_visible",
 }
 JUDGED = tuple(REGION_OF)
-ROWS: Mapping[str, tuple[float, float]] = {  # of the upright crop, which hide the region when they are painted over
-    "eyes_visible": (0.22, 0.5),
-    "mouth_visible": (0.55, 0.9),
-}
-_HIDDEN_WITH: Mapping[str, tuple[str, ...]] = {
-    "eyes_visible": ("eyes_visible", "brow_visible"),
-    "mouth_visible": ("mouth_visible",),
+ROWS: Mapping[str, tuple[float, float]] = {  # of the upright crop, in which a region lies on most faces
+    "brow_visible": (0.18, 0.35),
+    "eyes_visible": (0.36, 0.49),
+    "cheeks_visible": (0.48, 0.77),
+    "mouth_visible": (0.60, 0.80),
 }
 
 Labels = NDArray[np.float32]
@@ -149,7 +147,7 @@ def _coarse(rng: np.random.Generator, crop: Image) -> Image:
 
 
 def _cover(painter: Painter, crop: Image, told: Labels, weight: Labels) -> tuple[Image, Labels, Labels]:
-    """Lay strips over the crop, and now and then hide the eyes or the mouth whole, which the visibilities must tell."""
+    """Lay strips over the crop, and now and then hide a region whole, which the visibilities must tell."""
     rng, side = painter.rng, crop.shape[0]
     crop, told, weight = crop.copy(), told.copy(), weight.copy()
     colour = tuple(int(v) for v in rng.integers(0, 256, 3))
@@ -158,10 +156,12 @@ def _cover(painter: Painter, crop: Image, told: Labels, weight: Labels) -> tuple
         a, b = rng.integers(0, side, 2), rng.integers(0, side, 2)
         cv2.line(crop, a.tolist(), b.tolist(), colour, int(rng.integers(2, 9)), cv2.LINE_AA)
     elif kind < 0.37:
-        region = str(rng.choice(list(ROWS)))
-        top, bottom = (round((row + rng.uniform(-0.05, 0.05)) * side) for row in ROWS[region])
-        crop[max(0, top) : bottom] = colour
-        for hidden in _HIDDEN_WITH[region]:
-            told[TARGETS.index(hidden)] = 0.0
-            weight[[TARGETS.index(name) for name, by in REGION_OF.items() if by == hidden]] = 0.0
+        first, last = ROWS[str(rng.choice(list(ROWS)))]
+        top, bottom = first - rng.uniform(-0.02, 0.1), last + rng.uniform(-0.02, 0.1)
+        crop[round(top * side) : round(bottom * side)] = colour
+        for region, (start, end) in ROWS.items():
+            told[TARGETS.index(region)] *= 1 - max(0.0, min(bottom, end) - max(top, start)) / (end - start)
+        for name, region in REGION_OF.items():
+            if told[TARGETS.index(region)] < MIN_VISIBLE:
+                weight[TARGETS.index(name)] = 0.0
     return crop, told, weight
