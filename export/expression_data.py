@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from edgemon.inference import aligned_crop
+from edgemon.observations.expression import DARK
 from edgemon.records import Box
 from export.augment import Painter, expose
 from export.babyehanet import TARGETS
@@ -121,7 +122,10 @@ def spoiled(painter: Painter, face: Face, size_px: int) -> tuple[Image, Labels, 
     if rng.random() < 0.5:
         crop = np.ascontiguousarray(crop[:, ::-1])
     crop, told, weight = _cover(painter, crop, face.told, face.weight)
-    return expose(painter, crop), told, weight
+    crop, edge = expose(painter, crop), size_px // 6
+    if float(crop[edge:-edge, edge:-edge].mean()) < DARK:  # which the device does not show the network
+        weight = np.where([name in JUDGED for name in TARGETS], 0, weight).astype(np.float32)
+    return crop, told, weight
 
 
 def _jitter(

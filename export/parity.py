@@ -35,14 +35,16 @@ MAX_LOSS_POINTS: Mapping[str, float] = {"mean": 1.0, "worst": 5.0}  # of what in
 
 
 def difference(network: nn.Module, model: Model, inputs: Iterable[Tensor]) -> float:
-    """The largest absolute difference of any output number."""
+    """The largest difference of any output number, as a share of its output's largest where that is above 1."""
     worst = 0.0
     with torch.inference_mode():
         for tensor in inputs:
             expected = network(torch.from_numpy(tensor))
             expected = expected if isinstance(expected, tuple) else (expected,)
             pairs = zip(expected, model(tensor), strict=True)
-            worst = max([worst, *(float(np.abs(a.numpy() - b).max()) for a, b in pairs)])
+            worst = max(
+                [worst, *(float(np.abs(a.numpy() - b).max()) / max(1.0, float(a.abs().max())) for a, b in pairs)]
+            )
     return worst
 
 
