@@ -151,8 +151,8 @@ def setting_of(args: argparse.Namespace, crops: Crops, test: Crops, kept: Path) 
     asked = {name: getattr(args, name) for name in ("network", "judge", "batch")}
     asked |= {
         "minutes_per_run": None if args.steps else args.minutes_per_run,
-        "data": f"{args.data.name} {crops.truth[:12]}",
-        "test": f"{args.test.name} {test.truth[:12]}",
+        "data": f"{args.data.name} {crops.state[:12]}",
+        "test": f"{args.test.name} {test.state[:12]}",
         "faces": len(crops),
     }
     if kept.is_file():

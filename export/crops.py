@@ -23,14 +23,14 @@ Points = NDArray[np.float32]
 
 
 class Crops:
-    """The faces of a folder, kept beside it as crops_160.npy (77 kB a face) for as long as its truth stays the same."""
+    """The faces of a folder, kept beside it as crops_160.npy (77 kB a face) for as long as it stays the same."""
 
     def __init__(self, folder: Path) -> None:
         self.renders = Renders(folder)
         self.rows: list[dict[str, Any]] = [row for row in self.renders.rows if row["face_box"] is not None]
         if not self.rows:
             raise ValueError(f"{folder}: no picture has a face")
-        self.truth = hashlib.sha256((folder / "truth.jsonl").read_bytes()).hexdigest()
+        self.state = self._state()
         self._rgb = self._kept(folder / f"crops_{SIDE_PX}.npy")
 
     def __len__(self) -> int:
@@ -48,12 +48,23 @@ class Crops:
         box = (middle - half_x, middle - half_y, middle + half_x, middle + half_y)
         return np.asarray(self._rgb[index]), box, ((points - centre) @ turn + middle).astype(np.float32)
 
+    def _state(self) -> str:
+        """Tells the truth and the pictures as they are from any others: pictures drawn anew may keep their truth."""
+        told = hashlib.sha256((self.renders.folder / "truth.jsonl").read_bytes())
+        for row in self.rows:
+            path = self.renders.folder / f"{row['name']}.jpg"
+            if not path.is_file():
+                raise ValueError(f"{path}: missing, though the truth names it")
+            picture = path.stat()
+            told.update(f"{picture.st_size} {picture.st_mtime_ns}".encode())
+        return told.hexdigest()
+
     def _kept(self, path: Path) -> NDArray[np.uint8]:
         told = path.with_suffix(".json")
-        if not told.is_file() or json.loads(told.read_text(encoding="utf-8")) != {"truth": self.truth}:
+        if not told.is_file() or json.loads(told.read_text(encoding="utf-8")) != {"state": self.state}:
             told.unlink(missing_ok=True)
             self._build(path)
-            told.write_text(json.dumps({"truth": self.truth}), encoding="utf-8")
+            told.write_text(json.dumps({"state": self.state}), encoding="utf-8")
         kept: NDArray[np.uint8] = np.load(path, mmap_mode="r")
         return kept
 

@@ -82,12 +82,14 @@ def test_a_kept_crop_is_the_crop_of_the_picture(renders: Path) -> None:
         assert np.abs(ours - aligned_crop(pictures.rgb(number), tuple(told["face_box"]), points, 112)).mean() < 1
 
 
-def test_crops_are_kept_until_the_truth_changes(renders: Path) -> None:
+def test_crops_are_kept_until_truth_or_pictures_change(renders: Path) -> None:
     Crops(renders)
     kept = renders / "crops_160.npy"
     before = kept.stat().st_mtime_ns
     assert len(Crops(renders)) == FACES
     assert kept.stat().st_mtime_ns == before
+    cv2.imwrite(str(renders / "000002.jpg"), np.full((SIDE_PX, SIDE_PX, 3), 77, np.uint8))
+    assert np.median(still(Crops(renders), 2)) == 77
     write_truth(renders, [row(number) for number in range(3)])
     assert len(Crops(renders)) == 3
     assert np.load(kept, mmap_mode="r").shape == (3, 160, 160, 3)
@@ -97,6 +99,9 @@ def test_crops_are_kept_until_the_truth_changes(renders: Path) -> None:
 def test_a_folder_without_faces_is_refused(renders: Path) -> None:
     write_truth(renders, [row(0) | {"face_box": None}])
     with pytest.raises(ValueError, match="no picture has a face"):
+        Crops(renders)
+    write_truth(renders, [row(50)])
+    with pytest.raises(ValueError, match="000050.jpg: missing"):
         Crops(renders)
 
 
