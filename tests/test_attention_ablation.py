@@ -101,7 +101,7 @@ def test_a_folder_without_faces_is_refused(renders: Path) -> None:
     with pytest.raises(ValueError, match="no picture has a face"):
         Crops(renders)
     write_truth(renders, [row(50)])
-    with pytest.raises(ValueError, match="000050.jpg: missing"):
+    with pytest.raises(ValueError, match=r"000050\.jpg: missing"):
         Crops(renders)
 
 
