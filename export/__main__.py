@@ -22,6 +22,7 @@ COMMANDS = {
     "ablate": ("export.ablation", "train the seed's network with and without its modules and compare"),
     "ablation": ("export.attention_ablation", "train the expression networks with and without attention and compare"),
     "fit-heart-rate": ("export.heart_rate.fit", "fit the quality of a heart rate on made traces"),
+    "fit-nights": ("export.nights.fit", "measure on clips how the expression network errs over time"),
     "release": ("export.release", "export, calibrate, quantize, measure and write what a device loads"),
 }
 

@@ -22,12 +22,14 @@ from export.evaluate_pulse import PulseReport, evaluate_pulse
 from export.face_cases import FREE_KINDS, GROUPS, OPEN_GROUPS, face_free, london_subjects, render_subjects, together
 from export.face_precision import Finder, judge
 from export.heart_rate.evaluate import HeartRateReport, default_folders, evaluate_heart_rate
+from export.nights import arguments as nights_arguments
+from export.nights.evaluate import NightsReport, evaluate_nights
 from export.pain import arguments as pain_arguments
 from export.pain.report import PainReport
 from export.respiration.evaluate import RespirationReport, evaluate_respiration
 
 FACE_FREE_FRAMES = 900
-Report = FaceReport | BehaviourReport | HeartRateReport | PulseReport | PainReport | RespirationReport
+Report = FaceReport | BehaviourReport | HeartRateReport | PulseReport | PainReport | RespirationReport | NightsReport
 
 
 def evaluate_face(
@@ -94,6 +96,10 @@ def _one(places: Sequence[Path], task: str) -> Path:
     return places[0]
 
 
+def _nights(args: argparse.Namespace) -> Report:
+    return evaluate_nights(args.days, args.seed)
+
+
 REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "face": _face,
     "behaviour": _behaviour,
@@ -101,6 +107,7 @@ REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "pulse": _pulse,
     "pain": _pain,
     "respiration": _respiration,
+    "nights": _nights,
 }
 PICTURES = ("face", "heart-rate", "behaviour")
 
@@ -134,11 +141,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of respiration clips of `breaths`",
     )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
-    parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
+    parser.add_argument("--limit", type=int, help="judge only so many renders (a condition: face) or windows (pulse)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate, behaviour)")
     behaviour_arguments.add_reading_arguments(parser)
     pain_arguments.add_arguments(parser)
+    nights_arguments.add_arguments(parser)
 
 
 def _draw(report: Report, path: Path) -> None:
