@@ -18,7 +18,8 @@ from edgemon.observations.pulse_network import PulseNetwork
 from export import cost
 from export.babyehanet import TARGETS, BabyEHANet
 from export.behaviour.evaluate import evaluate_behaviour
-from export.behaviour.judge import read_renders, visible_from
+from export.behaviour.judge import TRUE_CROP, read_renders, visible_from
+from export.behaviour.report import BehaviourReport
 from export.calibration import CALIBRATION_COUNT, named, real_inputs
 from export.datasets import Renders
 from export.describe import NOTES, Notes, Precision, card, draft, finished, read_notes, write
@@ -156,7 +157,11 @@ def release(plan: Plan, weights: Path) -> None:
     int8 = to_int8(fp32, plan.task, real_inputs(plan.task, s.val, s.photographs))
     graphs: tuple[tuple[Precision, bytes], ...] = (("fp32", fp32), ("int8", int8))
     measured = {precision: plan.measure(precision, graph) for precision, graph in graphs}
-    lost = loss(measured["fp32"][1], measured["int8"][1])
+    file, report = measured["fp32"]
+    other = measured["int8"][1]
+    lost = loss(report, other)
+    if isinstance(report, BehaviourReport) and isinstance(other, BehaviourReport):
+        measured["fp32"] = file, report.beside(other.reads[TRUE_CROP][0])
     shipped = [finished(file, report.metrics()) for file, report in measured.values()]
     smaller = len(int8) < len(fp32)
     if not (lost.within and smaller):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 from edgemon.inference import ExpressionModel, Model
 from edgemon.manifest import default_folder, load
@@ -30,7 +31,7 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export.behaviour.judge import TRUE_CROP, Abstention, FalseCalls
     from export.behaviour.plot import reliability
     from export.behaviour.reads import MEASURES, Column, reads_of
-    from export.behaviour.report import BehaviourReport, difference
+    from export.behaviour.report import BehaviourReport
     from export.behaviour.sample import Reading
     from export.behaviour.sources import open_one
     from export.behaviour.tune import masked, tune
@@ -180,7 +181,10 @@ def test_the_command_fine_tunes_and_writes_a_model(
     assert model.read_crop(crop).brow_bulge == released.read_crop(crop).brow_bulge
 
 
-def test_each_infant_is_left_out_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_infant_is_left_out_in_turn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)  # its thread outlives the bar
     for number in range(6):
         path = tmp_path / ("sleep" if number % 2 else "awake") / f"baby{number // 2}_{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -283,8 +287,7 @@ def a_report(faces: Faces, flip: int, closed: int) -> BehaviourReport:
     calls = np.arange(40) < closed
     adults = FalseCalls("adults", 44, np.arange(40) % 10, calls, np.zeros(40, bool))
     abstentions = (Abstention("eyes_visible", 9, 0.0, 1.0),)
-    lost = difference(reads, reads_of(scores, faces), "drawn")
-    return BehaviourReport("drawn", {TRUE_CROP: (reads, 0.9)}, abstentions, adults, lost)
+    return BehaviourReport("drawn", {TRUE_CROP: (reads, 0.9)}, abstentions, adults).beside(reads_of(scores, faces))
 
 
 def test_goals_are_told_met_short_or_not_measured(faces: Faces) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import Model
@@ -59,6 +60,8 @@ class Outcome:
 
 def run(args: argparse.Namespace) -> int:
     """Read, split, fine-tune, judge; print the tables, and write the model where `--out` says."""
+    if args.photographs is not None:
+        raise ValueError("--photographs: behaviour is fine-tuned on --data alone")
     if not args.data:
         raise ValueError("--data: missing; behaviour is fine-tuned on labelled faces")
     samples = open_all(args.data, reading_of(args))
@@ -117,7 +120,7 @@ def leave_one_out(start: Restored, data: Data, options: Options) -> Outcome:
     """Judge on each known subject what is fine-tuned on all others; what is kept is fine-tuned on all."""
     before, after = (np.full((len(data.faces), len(start.targets)), np.nan) for _ in range(2))
     judged = np.zeros(len(data.faces), bool)
-    for _, left in left_out(data.grouped):
+    for _, left in tqdm(list(left_out(data.grouped)), unit=" infants", disable=None):
         rest, test = data.faces.take(~_with(data.grouped, left)), data.faces.take(left)
         tuned = _tuned_on(start, rest, data.grouped.groups[~_with(data.grouped, left)], options)
         before[left], after[left] = probabilities(start, test), tuned.probabilities(test)

@@ -18,7 +18,7 @@ from export.behaviour.judge import (
     read_crops,
 )
 from export.behaviour.reads import read
-from export.behaviour.report import BehaviourReport, difference
+from export.behaviour.report import BehaviourReport
 from export.behaviour.sample import Reading
 from export.behaviour.sources import is_renders, open_all
 from export.behaviour.splits import grouping
@@ -52,10 +52,10 @@ def beside_int8(
     model = ExpressionModel(Model.open(models, name))
     report = evaluate_behaviour(model, finder, renders, photographs, limit=limit, crops=crops)
     if not (models / f"{name}-int8.toml").is_file():
-        return report
+        return replace(report, warnings=(f"{models} holds no {name}-int8: what int8 loses is not measured",))
     faces, _ = crops.faces[TRUE_CROP]
     int8 = read(ExpressionModel(Model.open(models, f"{name}-int8")), faces)
-    return replace(report, int8=difference(report.reads[TRUE_CROP][0], int8, f"{report.data}, {TRUE_CROP}"))
+    return report.beside(int8)
 
 
 def evaluate_own(model: ExpressionModel, finder: Finder, places: Sequence[Path], reading: Reading) -> BehaviourReport:

@@ -16,6 +16,7 @@ from export.behaviour.faces import Faces
 from export.expression_data import JUDGED
 
 Array = NDArray[np.float64]
+Span = tuple[float, float] | None
 MEASURES: Mapping[str, Callable[[Array, Array], float]] = {
     "AUC": metrics.auc,
     "accuracy": metrics.accuracy,
@@ -45,9 +46,10 @@ class Column:
         """Every figure."""
         return {name: measure(self.scores, self.truth) for name, measure in MEASURES.items()}
 
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """The 95 % interval of every figure over infants."""
-        return metrics.intervals(MEASURES, self.scores, self.truth, self.groups)
+    def intervals(self) -> dict[str, Span]:
+        """The 95 % interval of every figure over infants; None where there are too few of them."""
+        spans = metrics.intervals(MEASURES, self.scores, self.truth, self.groups)
+        return {name: None if np.isnan(span[0]) else span for name, span in spans.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,7 @@ class Reads:
                 if stratum == ALL or name in BY_STRATUM:
                     yield Metric(name=name, data=data, condition=where, value=round(value, 4))
 
-    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+    def intervals(self) -> dict[str, dict[str, Span]]:
         """The 95 % intervals by target and measure."""
         return {target: column.intervals() for target, stratum, column in self.columns() if stratum == ALL}
 
@@ -102,7 +104,7 @@ class Reads:
             cells = "".join(f"{value:>19.4f}" for value in column.measured().values())
             yield f"  {name:<32}{len(column.truth):>6}{len(np.unique(column.groups)):>9}{cells}"
             if stratum == ALL:
-                spans = (f"{low:.3f} to {high:.3f}" for low, high in column.intervals().values())
+                spans = ("too few" if s is None else f"{s[0]:.3f} to {s[1]:.3f}" for s in column.intervals().values())
                 yield f"  {'  95 % over ' + self.unit:<47}" + "".join(f"{span:>19}" for span in spans)
 
 

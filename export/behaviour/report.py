@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgemon.manifest import Metric
 from export.behaviour.judge import TRUE_CROP, Abstention, FalseCalls
-from export.behaviour.reads import Reads
+from export.behaviour.reads import Reads, Span
 
 COMPARED = ("AUC", "accuracy", "balanced accuracy")
 INT8_POINTS = 0.5
@@ -60,7 +60,7 @@ def difference(fp32: Reads, int8: Reads, data: str) -> Difference:
         {
             f"{target}, {name}": 100 * (column.measured()[name] - theirs[target][name])
             for target, stratum, column in fp32.columns()
-            if stratum == "all"
+            if stratum == "all" and target in theirs
             for name in COMPARED
         },
         data,
@@ -79,6 +79,11 @@ class BehaviourReport:
     int8: Difference | None = None
     warnings: tuple[str, ...] = ()
 
+    def beside(self, int8: Reads) -> BehaviourReport:
+        """The same with what int8 loses on crops by true boxes."""
+        lost = difference(self.reads[TRUE_CROP][0], int8, f"{self.data}, {TRUE_CROP}")
+        return replace(self, int8=lost)
+
     def figures(self) -> dict[str, float]:
         """What int8 is judged by before it is released."""
         return {
@@ -89,7 +94,7 @@ class BehaviourReport:
             for name in ("AUC", "balanced accuracy")
         }
 
-    def intervals(self) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+    def intervals(self) -> dict[str, dict[str, dict[str, Span]]]:
         """The 95 % intervals over infants by crop, target and measure."""
         return {crop: reads.intervals() for crop, (reads, _) in self.reads.items()}
 
@@ -121,14 +126,11 @@ class BehaviourReport:
             auc, ece = told.get("AUC"), told.get("ECE")
             yield Goal(f"AUC of {target}", ">= 0.99", auc, auc is not None and auc >= 0.99)
             yield Goal(f"ECE of {target}", "<= 0.03", ece, ece is not None and ece <= 0.03)
-        worst, faces = (None, 0) if self.int8 is None or not self.int8.points else (self.int8.worst, self.int8.faces)
-        yield Goal(
-            "int8 against fp32, the figure that loses most",
-            f"<= {INT8_POINTS} points",
-            None if worst is None else worst[1],
-            worst is not None and worst[1] <= INT8_POINTS,
-            "" if worst is None else f"{worst[1]:.2f} ({worst[0]}; one face in {faces} is {100 / max(1, faces):.2f})",
-        )
+        if self.int8 is not None and self.int8.points:
+            (name, lost), faces = self.int8.worst, self.int8.faces
+            told_of = f"{lost:.2f} ({name}; one face in {faces} is {100 / faces:.2f})"
+            what = "int8 against fp32, the figure that loses most"
+            yield Goal(what, f"<= {INT8_POINTS} points", lost, lost <= INT8_POINTS, told_of)
         for (name, calls), limit in zip(self._false_calls(), (0.03, 0.01), strict=True):
             share = float(calls.mean()) if calls.size else None
             told_of = self.adults.told(calls) if self.adults is not None and calls.size else ""
