@@ -17,8 +17,8 @@ from edgemon.states import StateEstimator
 BED = "cot-1"
 DT_S = 0.25
 YES = {rule.type: rule.value for rule in RULES}
-NO = {"sleep": Sleep.AWAKE, "cry": Cry.QUIET, "presence": False}
-FIELD = {"sleep": "sleep", "cry": "cry", "presence": "face"}
+NO = {"sleep": Sleep.AWAKE, "cry": Cry.QUIET, "presence": False, "pain_cue": False}
+FIELD = {"sleep": "sleep", "cry": "cry", "presence": "face", "pain_cue": "pain_cue"}
 T = TypeVar("T")
 
 

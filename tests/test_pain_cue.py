@@ -12,9 +12,10 @@ from wire import composer, patient, stamp
 
 from edgemon.config import Config, PainCue
 from edgemon.errors import ModelError
+from edgemon.events.bouts import Bouts
 from edgemon.messages import encode
 from edgemon.pipeline import build_sights, state_settings
-from edgemon.records import Expression, Observation, PainActions, PatientState, Reading, Reason
+from edgemon.records import Expression, Observation, PainActions, PatientState, Phase, Reading, Reason
 from edgemon.states import StateEstimator, StateSettings
 
 BED, HZ = "cot-1", 4
@@ -143,3 +144,17 @@ def test_shares_are_shares_and_only_looks_make_them_known(
             shares = [told.brow_bulge, told.eye_squeeze, told.nasolabial_furrow]
             assert all(share is not None for share in shares)
         assert estimator.state(at_s + 1000.0).pain_cue.reason in (Reason.STALE, Reason.WARMING_UP)
+
+
+def test_a_bout_of_the_cue_begins_when_the_actions_fill_half_of_the_window() -> None:
+    estimator, bouts, events = StateEstimator(BED, ON), Bouts(BED, "x"), []
+    for i in range(200 * HZ):
+        shown = 0.9 if 60 * HZ <= i < 120 * HZ else 0.1
+        estimator.observe(look(i / HZ, shown, shown, shown))
+        events += bouts.step(estimator.state(i / HZ))
+    start, end = (e for e in events if e.type == "pain_cue" and e.phase is not Phase.UPDATE)
+    assert (start.phase, end.phase) == (Phase.START, Phase.END)
+    assert start.start_s == pytest.approx(90.0, abs=1.0)
+    assert end.end_s == pytest.approx(150.0, abs=1.0)
+    message = json.loads(encode(composer().behaviour(end, stamp(end.at_s))))
+    assert message["code"]["code"] == "pain-cue"

@@ -1,4 +1,4 @@
-"""Bouts: spans of sleep, crying and presence, with short gaps merged; unknown for longer than a hold ends them."""
+"""Bouts: spans of sleep, crying, presence and pain cues, short gaps merged; unknown longer than a hold ends them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgemon.records import BehaviourEvent, Cry, PatientState, Phase, Reading, Sleep
 
 UPDATE_S = 60.0
+PAIN_CUE_FROM = 0.5  # of the seconds; edgemon's choice, and no limit of any clinical scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,18 @@ class BoutRule:
     hold_s: float
 
 
+def _pain_cue(state: PatientState) -> Reading[bool]:
+    """Whether the actions fill most of the window; it begins when they do, not when the share became known."""
+    cue = state.pain_cue
+    flag = None if cue.value is None else cue.value >= PAIN_CUE_FROM
+    return Reading(flag, cue.reason, cue.quality, state.at_s, cue.updated_s)
+
+
 RULES: tuple[BoutRule, ...] = (
     BoutRule("sleep", lambda state: state.sleep, Sleep.ASLEEP, merge_s=30.0, hold_s=60.0),
     BoutRule("cry", lambda state: state.cry, Cry.CRYING, merge_s=8.0, hold_s=10.0),
     BoutRule("presence", lambda state: state.face, True, merge_s=5.0, hold_s=10.0),
+    BoutRule("pain_cue", _pain_cue, True, merge_s=30.0, hold_s=60.0),
 )
 
 
