@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from export.pain.features import Features
-from export.pain.network import DEEP, HANDCRAFTED
+from export.pain.network import DEEP, HANDCRAFTED, STRAIN
 from export.pain.selection import ReliefF
 
 Array = NDArray[np.float64]
@@ -35,7 +35,17 @@ KINDS: Mapping[str, Views] = {
     "mixed features": ((DEEP, HANDCRAFTED),),
     "fused scores": ((DEEP,), (HANDCRAFTED,)),
 }
+WITH_STRAIN: Mapping[str, Views] = {  # where there is a calm picture too; a device that sees one frame has none
+    "strain": ((STRAIN,),),
+    "all features": ((DEEP, HANDCRAFTED, STRAIN),),
+    "all scores": ((DEEP,), (HANDCRAFTED,), (STRAIN,)),
+}
 INNER_FOLDS = 3
+
+
+def kinds_of(features: Features) -> Mapping[str, Views]:
+    """What can be learned from these views."""
+    return {**KINDS, **WITH_STRAIN} if STRAIN in features else KINDS
 
 
 def groups_of(folds: int, y: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Sequence[tuple[Any, Any]]:
@@ -128,10 +138,11 @@ def fit(known: Known) -> Mapping[tuple[str, str], Fitted]:
 
     Branches learn from everything; what joins and calibrates them learns from scores of infants that they had not seen.
     """
-    branches = {views: _fit_branches(known, views) for views in dict.fromkeys(v for k in KINDS.values() for v in k)}
+    kinds = kinds_of(known.features)
+    branches = {views: _fit_branches(known, views) for views in dict.fromkeys(v for k in kinds.values() for v in k)}
     out = {}
     for name in CLASSIFIERS:
-        for kind, parts in KINDS.items():
+        for kind, parts in kinds.items():
             pairs = [branches[views][name] for views in parts]
             weights, bias = _logistic(np.stack([unseen for _, unseen in pairs], axis=1), known.pain)
             out[name, kind] = Fitted(kind, name, tuple(branch for branch, _ in pairs), weights, bias)

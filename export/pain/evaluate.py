@@ -14,15 +14,10 @@ from export.pain.classifiers import Known, fit, groups_of
 from export.pain.features import Features, extract
 from export.pain.network import network_of
 from export.pain.report import PainReport, Row
-from export.pain.samples import Samples, read
+from export.pain.samples import Samples, merged, read
 
 JITTER_SEED = 0
 Learner = tuple[Samples, Features]
-
-
-def merged(parts: list[Samples]) -> Samples:
-    """Several sources as one."""
-    return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in Samples.__slots__))
 
 
 def take(features: Features, keep: NDArray[np.int64]) -> Features:

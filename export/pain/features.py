@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgemon.manifest import ModelInput
+from export.pain import strain
 from export.pain.graphs import IMAGE, session, together
-from export.pain.network import DEEP, HANDCRAFTED, VIEWS, FaceNetwork, features
+from export.pain.network import DEEP, HANDCRAFTED, STRAIN, VIEWS, FaceNetwork, features
 from export.pain.samples import SIDE_PX, Samples
 
 CACHE = Path(".cache/pain")
@@ -29,7 +30,16 @@ def prepared(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def extract(network: FaceNetwork, samples: Samples, cache: Path | None = CACHE) -> Features:
-    """Every view of every crop; the cache is named by the graph and the crops."""
+    """Every view of every crop, and the strain since its calm one where there is one."""
+    made = _views(network, samples, cache)
+    if samples.calm is None:
+        return made
+    pairs = zip(samples.calm, samples.crops, strict=True)
+    return {**made, STRAIN: np.stack([strain.of_pair(calm, crop) for calm, crop in pairs]).astype(np.float32)}
+
+
+def _views(network: FaceNetwork, samples: Samples, cache: Path | None) -> dict[str, NDArray[np.float32]]:
+    """The cache is named by the graph and the crops."""
     graph = together(features(network), INPUT.sized(), VIEWS).SerializeToString()
     path = cache / f"{hashlib.sha256(graph).hexdigest()[:16]}-{samples.digest}.npz" if cache else None
     if path is not None and path.is_file():

@@ -19,7 +19,7 @@ from export.pain.graphs import Part, model_of, shape_of, together, traced
 from export.pain.handcrafted import Handcrafted
 from export.pain.samples import SIDE_PX
 
-IMAGE, DEEP, HANDCRAFTED = "image", "deep", "handcrafted"
+IMAGE, DEEP, HANDCRAFTED, STRAIN = "image", "deep", "handcrafted", "strain"
 VIEWS = (DEEP, HANDCRAFTED)
 GREY = 114.0 / 255  # what `edgemon.inference.letterbox` pads with
 POOL = 2  # a map of features becomes the means of its quarters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,22 +31,27 @@ WORDS: Mapping[str, bool] = {"pain": True, "1": True, "no pain": False, "no_pain
 
 
 class Sample(NamedTuple):
-    """One crop RGB (112, 112, 3) uint8, whose it is, whether it shows pain, and the stratum that it is counted in."""
+    """One crop RGB (112, 112, 3) uint8, whose it is, whether it shows pain, and the stratum that it is counted in.
+
+    `calm` is an earlier crop of the same face, cut at the same place, where there is one.
+    """
 
     crop: Image
     subject: str
     pain: bool
     stratum: str = "all"
+    calm: Image | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Samples:
-    """Crops (n, 112, 112, 3), subjects (n,), pain (n,), strata (n,)."""
+    """Crops (n, 112, 112, 3), subjects (n,), pain (n,), strata (n,); calm crops where every face has one."""
 
     crops: NDArray[np.uint8]
     subjects: NDArray[np.str_]
     pain: NDArray[np.bool_]
     strata: NDArray[np.str_]
+    calm: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.pain)
@@ -58,7 +63,8 @@ class Samples:
 
     def take(self, keep: NDArray[Any]) -> Samples:
         """Those at an index or mask."""
-        return Samples(self.crops[keep], self.subjects[keep], self.pain[keep], self.strata[keep])
+        calm = None if self.calm is None else self.calm[keep]
+        return Samples(self.crops[keep], self.subjects[keep], self.pain[keep], self.strata[keep], calm)
 
     def told(self) -> str:
         """How many of what."""
@@ -79,8 +85,19 @@ def gather(samples: Iterable[Sample], where: str) -> Samples:
             raise ValueError(f"{where}: a crop of {sample.crop.shape}; ({SIDE_PX}, {SIDE_PX}, 3) would be right")
     if len({s.pain for s in all_of}) < 2 or len({s.subject for s in all_of}) < 2:
         raise ValueError(f"{where}: {len(all_of)} faces; faces with and without pain, of two subjects, are needed")
-    crops, subjects, pain, strata = zip(*all_of, strict=True)
-    return Samples(np.stack(crops), np.array(subjects), np.array(pain, bool), np.array(strata))
+    crops, subjects, pain, strata, _ = zip(*all_of, strict=True)
+    calm = [s.calm for s in all_of if s.calm is not None]
+    before = np.stack(calm) if len(calm) == len(all_of) else None
+    return Samples(np.stack(crops), np.array(subjects), np.array(pain, bool), np.array(strata), before)
+
+
+def merged(parts: Sequence[Samples]) -> Samples:
+    """Several sources as one."""
+    crops, subjects, pain, strata = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("crops", "subjects", "pain", "strata")
+    )
+    calm = [p.calm for p in parts if p.calm is not None]
+    return Samples(crops, subjects, pain, strata, np.concatenate(calm) if len(calm) == len(parts) else None)
 
 
 def pain_of(row: Mapping[str, Any]) -> bool | None:
@@ -135,7 +152,9 @@ def _found(detector: FaceDetector, rgb: Image, truth: Box) -> tuple[Box, NDArray
 
 
 def of_table(path: Path) -> Iterator[Sample]:
-    """Crops of faces named in a csv `path,subject,label`; the label is pain, no pain, 1 or 0.
+    """Crops of faces named in a csv `path,subject,label[,calm]`; the label is pain, no pain, 1 or 0.
+
+    `calm` names an earlier picture of the same face, cut at the same place.
 
     Raises:
         ValueError: a column is missing or a row malformed; names file and line.
@@ -152,9 +171,12 @@ def of_table(path: Path) -> Iterator[Sample]:
             raise ValueError(f"{where}: label {cells['label']!r}; one of {', '.join(WORDS)} would be right")
         if not cells["subject"]:
             raise ValueError(f"{where}: no subject; infants must be known, or the figures flatter")
-        rgb = read_rgb(path.parent / cells["path"])
-        crop = cv2.resize(rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-        yield Sample(np.asarray(crop, np.uint8), cells["subject"], WORDS[word])
+        calm = _crop(path.parent / cells["calm"]) if cells.get("calm") else None
+        yield Sample(_crop(path.parent / cells["path"]), cells["subject"], WORDS[word], calm=calm)
+
+
+def _crop(path: Path) -> Image:
+    return np.asarray(cv2.resize(read_rgb(path), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def read(path: Path, limit: int | None = None, jitter_seed: int | None = None) -> Samples:

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from export.pain.classifiers import Known, fit, groups_of
-from export.pain.evaluate import JITTER_SEED, leave_subjects_out, merged, take
+from export.pain.evaluate import JITTER_SEED, leave_subjects_out, take
 from export.pain.features import Features, extract
 from export.pain.network import network_of
 from export.pain.pipeline import check_parity, to_onnx
 from export.pain.report import PainReport, Row
-from export.pain.samples import Samples, read
+from export.pain.samples import Samples, merged, read
 
 HELD_OUT = 10  # one part in so many of the subjects proves the parity
 PROVED = 60  # faces
