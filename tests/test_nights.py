@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgemon.states import StateSettings
+from export.__main__ import main
 from export.nights import scores
 from export.nights.evaluate import SHIPPED, believe, cry_of, evaluate_nights
 from export.nights.filters import UNKNOWN, Chained, Mean
@@ -168,6 +171,7 @@ def test_every_way_is_unknown_before_it_knows_and_after_a_long_gap(p: list[float
 def test_the_estimator_says_what_its_filters_say_and_tells_no_unseen_time_as_sleep() -> None:
     """An epoch of which less than half could be read is unknown, but for what was held over from before it."""
     day = tell(14, hours=1.5)
+    day.hidden[5000:8000] = Hidden.DARK
     said = say(day, RENDERED, 4)
     eyes, cry, sleep = believe(day, said)
     assert np.array_equal(eyes, Chained(StateSettings().eyes).follow(said.eyes))
@@ -187,3 +191,13 @@ def test_the_report_tells_every_way_and_refuses_days_of_the_tuning() -> None:
         evaluate_nights(2, 2)
     with pytest.raises(ValueError, match="one day"):
         evaluate_nights(0, 200)
+
+
+def test_errors_are_measured_on_a_clip_beside_its_truth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    clip = ROOT / "edgemon/frames/data/demo2.mp4"
+    assert main(["fit-nights", str(clip), "--models", str(ROOT / "models")]) == 0
+    said = capsys.readouterr().out
+    assert "demo2: 80 looks" in said
+    assert "crying      no   Channel(mean=" in said
+    assert main(["fit-nights", str(tmp_path / "none.mp4")]) == 2
+    assert "truth" in capsys.readouterr().err

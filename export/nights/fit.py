@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edgemon.config import Bed, Config, Models
 from edgemon.frames import open_source
@@ -57,7 +56,7 @@ def watch(clip: Path, models: Path) -> Trace:
     source, rows, looks = open_source(bed, paced=False), [], 0
     source.open()
     try:
-        for frame in tqdm(iter(source.read, None), desc=clip.name, leave=False, disable=None):
+        for frame in iter(source.read, None):
             told = [o for o in sight.look(frame).observations if o.observer == "expression"]
             looks += len(told)
             rows += [(o.captured_s, o.value) for o in told if isinstance(o.value, Expression)]
