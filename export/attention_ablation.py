@@ -1,6 +1,7 @@
 """`ablation attention`: what each gate and its residual do for eyes, cry and the facial actions, over seeds.
 
-Runs are short and equal: a fixed number of steps, whatever the machine is doing; each leaves a row and is not repeated.
+Every row starts from one network that was trained without attention, since in as few steps from nothing all stay at
+chance. Runs are equal: a fixed number of steps, whatever the machine is doing; each leaves a row and is not repeated.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from export.attention_runs import (
@@ -31,13 +33,14 @@ from export.attention_runs import (
     judged,
     outcome_of,
     seconds_a_step,
+    trained,
 )
 from export.cost import call_of, in_turns_ms, multiplications
 from export.crops import Crops
 from export.onnx_export import traced
 
 COLUMNS = ("eyes", "cry", "mean", "mean, spoiled")
-COSTLIEST = "both-residual"
+PLAIN, COSTLIEST = "none", "both-residual"
 FEWEST_STEPS = 20
 Array = NDArray[np.float64]
 
@@ -148,7 +151,7 @@ def setting_of(args: argparse.Namespace, crops: Crops, test: Crops, kept: Path) 
     Raises:
         ValueError: OUT holds runs of another setting.
     """
-    asked = {name: getattr(args, name) for name in ("network", "judge", "batch")}
+    asked = {name: getattr(args, name) for name in ("network", "judge", "batch", "pretrain")}
     asked |= {
         "minutes_per_run": None if args.steps else args.minutes_per_run,
         "data": f"{args.data.name} {crops.state[:12]}",
@@ -173,6 +176,20 @@ def setting_of(args: argparse.Namespace, crops: Crops, test: Crops, kept: Path) 
     return asked
 
 
+def pretrained(args: argparse.Namespace, steps: int, kept: Path) -> Mapping[str, Tensor] | None:
+    """The state that every run starts from, trained once with a seed of its own; none without pre-training."""
+    if not steps:
+        return None
+    if not kept.is_file():
+        print(f"pre-training, {steps} steps", flush=True)
+        plan = Plan(VARIANTS[args.network][PLAIN], steps, 0, args.batch)
+        fresh = kept.with_suffix(".new")
+        torch.save(trained(plan, batches(args.data, plan, args.workers)).state_dict(), fresh)
+        fresh.replace(kept)
+    state: Mapping[str, Tensor] = torch.load(kept, weights_only=True)
+    return state
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `ablation`."""
     parser.add_argument("subject", choices=("attention",))
@@ -188,6 +205,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes-per-run", type=float, default=1.3, help="of the costliest variant, at the first call"
     )
     length.add_argument("--steps", type=int, help="of each run, instead of minutes")
+    parser.add_argument("--pretrain", type=int, default=8, help="steps of pre-training, in lengths of a run")
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--judge", type=int, default=1000, help="faces of the test set")
     parser.add_argument("--threads", type=int, default=1)
@@ -207,11 +225,14 @@ def run(args: argparse.Namespace) -> int:
     out, test = args.out / args.network, Crops(args.test)
     setting = setting_of(args, Crops(args.data), test, out / "setting.json")
     sets = judged(test, min(args.judge, len(test)))
+    steps = int(str(setting["steps"]))
+    start = pretrained(args, steps * args.pretrain, out / "pretrained.pt")
     scores: dict[str, list[Score]] = {name: [] for name in names}
     jobs = [(name, seed) for seed in range(1, args.seeds + 1) for name in names]
     for name, seed in tqdm(jobs, unit="run", mininterval=0):
-        plan = Plan(variants[name], int(str(setting["steps"])), seed, args.batch)
-        scores[name].append(outcome_of(plan, batches(args.data, plan, args.workers), sets, out / f"{name}-{seed}.json"))
+        plan = Plan(variants[name], steps, seed, args.batch, steps * args.pretrain)
+        stream, row = batches(args.data, plan, args.workers), out / f"{name}-{seed}.json"
+        scores[name].append(outcome_of(plan, stream, sets, row, start))
     paid = costs({name: variants[name] for name in names})
     lines = [Line(name, np.array([figures(s) for s in found]), paid[name]) for name, found in scores.items()]
     setting |= {"seeds": args.seeds, "tested": len(sets[AUCS[0]].crops)}

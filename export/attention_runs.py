@@ -71,14 +71,18 @@ class Plan:
     steps: int
     seed: int
     batch: int = BATCH
+    pretrained: int = 0  # steps behind the state that it starts from
 
-    def network(self) -> nn.Module:
-        """As it starts, with the shared layers of the network without attention."""
+    def network(self, start: Mapping[str, Tensor] | None = None) -> nn.Module:
+        """As it starts: layers shared with the network without attention are that one's, as initialised or `start`.
+
+        Without squeeze-and-excite the projections have other names, and start as initialised.
+        """
         plain = ExpressionConfig if isinstance(self.config, ExpressionConfig) else PublishedConfig
         torch.manual_seed(self.seed)
-        start = build(plain(attention=NO_ATTENTION)).state_dict()
+        shared = build(plain(attention=NO_ATTENTION)).state_dict()
         network = build(self.config)
-        network.load_state_dict(start, strict=False)
+        network.load_state_dict(shared if start is None else start, strict=False)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
@@ -129,7 +133,9 @@ def sized(image: Tensor, size_px: int) -> Tensor:
     return image if size_px == INNER_PX else F.interpolate(image, (size_px, size_px), mode="bilinear")
 
 
-def outcome_of(plan: Plan, stream: Iterator[Batch], sets: Mapping[str, Judged], row: Path) -> Score:
+def outcome_of(
+    plan: Plan, stream: Iterator[Batch], sets: Mapping[str, Judged], row: Path, start: Mapping[str, Tensor] | None
+) -> Score:
     """Train and read one network, or take up what an earlier call left in ROW.json.
 
     Raises:
@@ -141,7 +147,7 @@ def outcome_of(plan: Plan, stream: Iterator[Batch], sets: Mapping[str, Judged], 
             raise ValueError(f"{row}: of another plan; choose another --out")
         return Score(**kept)
     begun_s = time.monotonic()
-    network = trained(plan, stream)
+    network = trained(plan, stream, start)
     seconds = round(time.monotonic() - begun_s, 1)
     aucs = {kind: read(network, faces, plan.config.size_px) for kind, faces in sets.items()}
     score = Score(aucs["still"], aucs["spoiled"], seconds)
@@ -150,9 +156,9 @@ def outcome_of(plan: Plan, stream: Iterator[Batch], sets: Mapping[str, Judged], 
     return score
 
 
-def trained(plan: Plan, stream: Iterator[Batch]) -> nn.Module:
+def trained(plan: Plan, stream: Iterator[Batch], start: Mapping[str, Tensor] | None = None) -> nn.Module:
     """By the schedule of `train expression` over steps instead of minutes; the averaged weights, evaluation mode."""
-    network = plan.network().train()
+    network = plan.network(start).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0, weight_decay=WEIGHT_DECAY)
     averaged = Averaged(network)
     for number, batch in enumerate(islice(stream, plan.steps)):

@@ -121,6 +121,12 @@ def test_variants_of_a_seed_start_from_equal_weights(network: str) -> None:
         assert all(torch.equal(plain[name], state[name]) for name in shared)
 
 
+def test_runs_start_from_what_was_trained_without_attention() -> None:
+    start = {name: value + 1 for name, value in Plan(VARIANTS["light"]["none"], 1, 0).network().state_dict().items()}
+    state = Plan(VARIANTS["light"]["both"], 1, 5).network(start).state_dict()
+    assert all(torch.equal(state[name], value) for name, value in start.items())
+
+
 def test_statistics_are_those_of_the_batches() -> None:
     network = BabyEHANet()
     batch = 127.5 + 127.5 * torch.rand(4, 3, 112, 112)
@@ -143,7 +149,7 @@ def test_a_network_that_knows_is_read_as_one(renders: Path) -> None:
 
 def ablation(renders: Path, out: Path, *more: str) -> int:
     words = f"ablation attention --data {renders} --test {renders} --out {out} --seeds 2 --rows none both-residual"
-    words += f" --steps 2 --batch 2 --judge 8 --workers 0 --json {out}.json --plot {out}.png"
+    words += f" --steps 2 --pretrain 2 --batch 2 --judge 8 --workers 0 --json {out}.json --plot {out}.png"
     return command.main([*words.split(), *more])
 
 
@@ -157,6 +163,7 @@ def test_the_ablation_goes_on_where_it_was_cut_off(
     assert Path(f"{out}.png").stat().st_size > 5_000
     kept = out / "light" / "none-1.json"
     written = kept.stat().st_mtime_ns
+    assert (out / "light" / "pretrained.pt").is_file()
     (out / "light" / "both-residual-2.json").unlink()
     assert ablation(renders, out) == 0
     again = json.loads(Path(f"{out}.json").read_text(encoding="utf-8"))
@@ -168,7 +175,10 @@ def test_the_ablation_goes_on_where_it_was_cut_off(
 
 def test_minutes_become_steps(renders: Path, tmp_path: Path) -> None:
     words = f"ablation attention --data {renders} --test {renders} --out {tmp_path / 'out'} --seeds 1 --rows none"
-    assert command.main([*words.split(), "--minutes-per-run", "0.001", "--batch", "1", "--judge", "8"]) == 0
+    assert (
+        command.main([*words.split(), "--minutes-per-run", "0.001", "--batch", "1", "--judge", "8", "--pretrain", "0"])
+        == 0
+    )
     setting = json.loads((tmp_path / "out/light/setting.json").read_text(encoding="utf-8"))
     assert setting["steps"] == 20
 
