@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edgemon.errors import ModelError
 from edgemon.faces.detect import Detection, FaceDetector, anchors
 from edgemon.inference import ExpressionModel, Image, Model, Tensor, roll_deg
-from edgemon.manifest import Metric, ModelFile, load, parse
+from edgemon.manifest import Metric, ModelFile, default_folder, load, parse
 
 with warnings.catch_warnings():  # torch's own imports warn
     warnings.simplefilter("ignore")
@@ -357,6 +357,32 @@ def test_an_untrained_reader_runs_the_protocol(
     assert len(reads) == 5
     assert [(a.open, a.covered) for a in report.abstentions] == [(0.0, 0.0), (1.0, 1.0)]
     assert {m.condition for m in report.metrics()} >= {"open", "painted over"}
+
+
+class Still:
+    """Sees every drawn face where it is."""
+
+    def __init__(self, model: Model) -> None:
+        assert model.manifest.task == "face"
+
+    def detect(self, image: Image, threshold: float | None = None) -> tuple[Detection, ...]:
+        return (Detection((120, 120, 264, 264), np.zeros((5, 2), np.float32), 0.9),)
+
+
+def test_the_command_judges_behaviour_on_renders(
+    renders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("export.behaviour.evaluate.FaceDetector", Still)
+    monkeypatch.setattr("export.evaluate.ADULTS", tmp_path / "nowhere")
+    told = tmp_path / "figures.json"
+    words = ["evaluate", "behaviour", "--data", str(renders), "--models", str(default_folder()), "--json", str(told)]
+    assert command.main(words) == 0
+    out = capsys.readouterr().out
+    assert "renders drawn, the detector's boxes: 5 faces, 100.0% of all" in out
+    assert "eyes_visible     open" in out
+    assert "not measured AUC of crying" in out
+    assert "not measured real adults, open eyes called closed" in out
+    assert {goal["met"] for goal in json.loads(told.read_text())["goals"]} == {False}
 
 
 def test_an_action_between_rest_and_effort_teaches_nothing() -> None:
