@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--bgr", action="store_true", help="it takes blue first")
     group.add_argument("--channels-last", action="store_true", help="it takes (1, H, W, 3)")
     group.add_argument("--keep", type=int, default=200, help="features that RELIEF-F keeps of a branch")
+    group.add_argument("--pairs", type=int, help="evaluate: render calm and later pictures of so many infants")
     group.add_argument("--folds", type=int, default=5, help="leave-subjects-out folds, where there is no --test")
     group.add_argument("--classifier", choices=NAMES, help="train this one, not the best by subjects left out")
     group.add_argument("--kind", choices=KINDS, help="train on these features, not on the best")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from export.pain import ncnn
 from export.pain.classifiers import Known, fit, groups_of
-from export.pain.features import Features, extract
+from export.pain.features import CACHE, Features, extract
 from export.pain.network import network_of
 from export.pain.report import PainReport, Row
 from export.pain.samples import Samples, merged, read
@@ -44,12 +45,22 @@ def leave_subjects_out(samples: Samples, features: Features, *, folds: int, keep
     return [Row(*name, told) for name, told in scores.items()]
 
 
+def _pairs(count: int) -> Path:
+    """A folder of pairs of `count` infants of the test split, rendered where it is not there yet."""
+    from export.pain import pairs  # noqa: PLC0415  (the renderer is needed for nothing else)
+
+    folder = CACHE / f"pairs-{count}"
+    return folder if (folder / pairs.TABLE).is_file() else pairs.write(folder, count).parent
+
+
 def report_of(args: argparse.Namespace) -> PainReport:
     """The table that the arguments ask for.
 
     Raises:
         ValueError: no --data, or a source or the network is unusable.
     """
+    if args.pairs is not None:
+        args.data = [*args.data, _pairs(args.pairs)]
     if not args.data:
         raise ValueError("evaluate pain: --data: missing; a folder of renders, or a csv path,subject,label, is needed")
     torch.set_num_threads(1)

@@ -16,20 +16,20 @@ from export.infant.sensor import develop
 from export.pain.samples import COLUMNS, SIDE_PX
 
 SIZE_PX, FACE_PX = (240, 240), 130.0
+TABLE = "pairs.csv"
 CALM_S, LATER_S, PEAK_S = 1.0, 2.5, 7.5
 
 
-def write(folder: Path, identities: range) -> Path:
-    """Two rows for each infant: calm to calm, with breathing, sway and lids that move, and calm to crying."""
+def write(folder: Path, count: int) -> Path:
+    """Two rows for each infant: calm to calm, with breathing, sway and lids that move, and calm to crying.
+
+    The table is written last, so that a folder that has one is whole. Infants are of the test split.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    table = folder / "pairs.csv"
-    with table.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow([*COLUMNS, "calm"])
-        for identity in tqdm(identities, unit="infant", disable=None):
-            for row in _draw(folder, identity):
-                rows.writerow(row)
-    return table
+    drawn = [_draw(folder, 10 * k + 9) for k in tqdm(range(count), unit="infant", disable=None)]
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([(*COLUMNS, "calm"), *(row for rows in drawn for row in rows)])
+    return folder / TABLE
 
 
 def _draw(folder: Path, identity: int) -> list[tuple[str, str, str, str]]:
