@@ -138,6 +138,14 @@ def test_sleep_is_scored_over_whole_epochs() -> None:
     assert by_time[65.0].quality == pytest.approx(1.0)
 
 
+def test_who_was_awake_sleeps_after_two_epochs_and_from_the_first_of_them_on() -> None:
+    _, nodding = run((OPEN, 60.0), (CLOSED, 90.0), (OPEN, 150.0))
+    assert {s.sleep.value for s in nodding if s.at_s >= 30.0} == {Sleep.AWAKE}
+    _, sleeping = run((OPEN, 59.0), (CLOSED, 160.0))  # the epoch of 60 s still began awake
+    assert next(s.at_s for s in sleeping if s.sleep.value is Sleep.ASLEEP) == 150.0
+    assert sleeping[-1].sleep.since_s == 90.0
+
+
 def test_sleep_is_separate_from_eyes() -> None:
     _, states = run((CLOSED, 30.0), (OPEN, 35.0), (CLOSED, 90.0))
     assert Eyes.OPEN in {s.eyes.value for s in states}

@@ -20,6 +20,7 @@ class _Epoch:
     updated_s: float = 0.0
     value: Sleep | None = None
     since_s: float = 0.0
+    nodded: bool = False  # asleep by its majority, and still told as awake: the first after one awake
 
 
 class Epochs:
@@ -84,6 +85,10 @@ class Epochs:
         elif known_s < self._settings.epoch_coverage * self._settings.epoch_s:
             return replace(epoch, value=None, since_s=self._since(before, None, self._start(epoch.index)))
         start_s = self._start(epoch.index) if epoch.woke_s is None else epoch.woke_s
+        if value is Sleep.ASLEEP and before.value is Sleep.AWAKE and before.index == epoch.index - 1:
+            if not before.nodded:  # lids that fall shut for half a minute are not yet sleep
+                return replace(epoch, value=Sleep.AWAKE, nodded=True, since_s=before.since_s)
+            start_s = self._start(before.index)
         return replace(epoch, value=value, since_s=self._since(before, value, start_s))
 
     @staticmethod
