@@ -19,7 +19,7 @@ class Options:
 
     head_steps: int = 300
     epochs: int = 4
-    lr: float = 3e-4
+    lr: float = 1e-4
     batch: int = 32
     seed: int = 1
 
