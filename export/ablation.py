@@ -1,4 +1,4 @@
-"""`ablate`: the seed's tables 2 and 5 on renders: what each module does for average precision, over seeds.
+"""`ablate-face`: the seed's tables 2 and 5 on renders: what each module does for average precision, over seeds.
 
 As in the seed every row starts from one network that was pre-trained without the modules, there on WIDER FACE, here on
 other frames of the training infants, and is then trained by the seed's schedule.
@@ -214,7 +214,7 @@ def outcome_of(plan: Plan, scenes: Mapping[str, list[Scene]], start: Mapping[str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `ablate`."""
+    """The arguments of `ablate-face`."""
     parser.add_argument("--data", type=Path, required=True, help="renders to train on")
     parser.add_argument("--val", type=Path, required=True, help="renders of other infants, to choose alpha on")
     parser.add_argument("--test", type=Path, required=True, help="renders of yet other infants, for the table")

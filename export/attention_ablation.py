@@ -1,4 +1,4 @@
-"""`ablation attention`: what each gate and its residual do for eyes, cry and the facial actions, over seeds.
+"""`ablate-attention`: what each gate and its residual do for eyes, cry and the facial actions, over seeds.
 
 Every row starts from one network that was trained without attention, since in as few steps from nothing all stay at
 chance. Runs are equal: a fixed number of steps, whatever the machine is doing; each leaves a row and is not repeated.
@@ -191,8 +191,7 @@ def pretrained(args: argparse.Namespace, steps: int, kept: Path) -> Mapping[str,
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `ablation`."""
-    parser.add_argument("subject", choices=("attention",))
+    """The arguments of `ablate-attention`."""
     parser.add_argument("--data", type=Path, required=True, help="renders to train on")
     parser.add_argument("--test", type=Path, required=True, help="renders of other infants, for the table")
     parser.add_argument("--out", type=Path, default=Path("runs/attention"), help="one row a run goes here")

@@ -2,7 +2,7 @@
 
 Its README (github.com/mugishastanley/BabyEHANet at 9cc4311) tells the backbone, channel and spatial attention, and that
 each has its own residual; there is no code, and no paper was found. It leaves open, and
-`python -m export ablation attention --network published` decides on renders:
+`python -m export ablate-attention --network published` decides on renders:
 
 - where the block sits: after each resolution of the backbone (ours), or once, before the pooling;
 - the channel gate and its reduction ratio: a convolution along channels without one (ours), or a perceptron of 1/8 or

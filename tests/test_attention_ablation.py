@@ -148,7 +148,7 @@ def test_a_network_that_knows_is_read_as_one(renders: Path) -> None:
 
 
 def ablation(renders: Path, out: Path, *more: str) -> int:
-    words = f"ablation attention --data {renders} --test {renders} --out {out} --seeds 2 --rows none both-residual"
+    words = f"ablate-attention --data {renders} --test {renders} --out {out} --seeds 2 --rows none both-residual"
     words += f" --steps 2 --pretrain 2 --batch 2 --judge 8 --workers 0 --json {out}.json --plot {out}.png"
     return command.main([*words.split(), *more])
 
@@ -174,7 +174,7 @@ def test_the_ablation_goes_on_where_it_was_cut_off(
 
 
 def test_minutes_become_steps(renders: Path, tmp_path: Path) -> None:
-    words = f"ablation attention --data {renders} --test {renders} --out {tmp_path / 'out'} --seeds 1 --rows none"
+    words = f"ablate-attention --data {renders} --test {renders} --out {tmp_path / 'out'} --seeds 1 --rows none"
     assert (
         command.main([*words.split(), "--minutes-per-run", "0.001", "--batch", "1", "--judge", "8", "--pretrain", "0"])
         == 0
@@ -186,7 +186,7 @@ def test_minutes_become_steps(renders: Path, tmp_path: Path) -> None:
 def test_rows_that_the_network_lacks_are_refused(
     renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = f"ablation attention --data {renders} --test {renders} --out {tmp_path / 'out'} --rows no-squeeze"
+    words = f"ablate-attention --data {renders} --test {renders} --out {tmp_path / 'out'} --rows no-squeeze"
     assert command.main(words.split()) == 2
     assert "the light network has none of no-squeeze" in capsys.readouterr().err
 

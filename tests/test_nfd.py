@@ -382,7 +382,7 @@ def test_frames_are_the_same_for_the_same_seed(renders: Path) -> None:
 
 
 def ablate(renders: Path, out: Path) -> dict[str, object]:
-    words = f"ablate --data {renders} --val {renders} --test {renders} --out {out} --seeds 2 --rows baseline both"
+    words = f"ablate-face --data {renders} --val {renders} --test {renders} --out {out} --seeds 2 --rows baseline both"
     words += " --size 64x64 --width 16 --images 16 --epochs 1 --judge 6 --pretrain-images 16 --pretrain-epochs 1"
     words += f" --json {out}.json --plot {out}.png"
     assert command.main(words.split()) == 0
