@@ -14,6 +14,10 @@ from edgemon.manifest import FRAMES, Manifest, Metric, ModelFile, ModelInput, Or
 from export.onnx_export import TASKS, TaskName
 
 NOTES = Path(__file__).parent / "notes"
+SHEETS = {
+    "expression": "expression",
+    "pain": "expression",
+}  # the contact sheet of a card; the others learn from the face view
 Precision = Literal["fp32", "int8"]
 
 
@@ -123,7 +127,7 @@ def card(notes: Notes, released: tuple[ModelFile, ...], tables: Mapping[str, tup
     lines += ["", "## Input and output", "", _input(first.input)]
     lines += [f"- `{output.name}`: {output.meaning}" for output in first.outputs]
     lines += ["", "## Data and licence", "", *(f"- {origin.data}. {origin.licence}." for origin in notes.origins)]
-    lines += ["", "![Renders that it learned from](../../docs/img/newborn_sheet.jpg)"]
+    lines += ["", f"![Renders such as it learned from](../../docs/img/{SHEETS.get(first.task, 'newborn')}_sheet.jpg)"]
     lines += ["", "Weights: Apache-2.0, trained from scratch; nothing is initialised or distilled from other weights."]
     lines += ["", "## Figures", ""]
     for name, table in tables.items():
