@@ -14,7 +14,7 @@ from edgemon.manifest import FRAMES, Manifest, Metric, ModelFile, ModelInput, Or
 from export.onnx_export import TASKS, TaskName
 
 NOTES = Path(__file__).parent / "notes"
-SHEETS = {
+SHEETS = {"expression": "expression", "pain": "expression"}  # of a card; the others learn from the face view
     "expression": "expression",
     "pain": "expression",
 }  # the contact sheet of a card; the others learn from the face view
