@@ -15,9 +15,6 @@ from export.onnx_export import TASKS, TaskName
 
 NOTES = Path(__file__).parent / "notes"
 SHEETS = {"expression": "expression", "pain": "expression"}  # of a card; the others learn from the face view
-    "expression": "expression",
-    "pain": "expression",
-}  # the contact sheet of a card; the others learn from the face view
 Precision = Literal["fp32", "int8"]
 
 
