@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgemon import manifest
 from edgemon.config import Config
 from edgemon.events.conditions import settings_for
 from edgemon.frames import open_source
-from edgemon.inference import Model
 from edgemon.messages.credentials import password, tls_context
+from edgemon.pipeline import build_sights
 
 
 def check(config: Config) -> Iterator[str]:
@@ -22,9 +21,8 @@ def check(config: Config) -> Iterator[str]:
     yield f"alarms: {sum(row.enabled for row in conditions)} of {len(conditions)} conditions are on"
     for bed in config.beds:
         yield f"bed {bed.id}: {open_source(bed, paced=True).name}"
-    folder = config.models.folder or manifest.default_folder()
-    for name in config.models.names:
-        yield f"model {name}: {Model.open(folder, name).manifest.label}"
+    for name, model in zip(config.models.names, build_sights(config)[0].models, strict=True):
+        yield f"model {name}: {model.label}"
     password(config.mqtt)
     if config.mqtt.tls:
         tls_context(config.mqtt.tls)

@@ -166,7 +166,8 @@ class ExpressionModel:
         count = model(np.zeros(model.manifest.input.sized(), np.float32))[0].size
         if count not in (5, 10):
             raise ModelError(f"model {model.manifest.label} tells {count} scores; an expression model tells 5 or 10")
-        self.tells_actions = count == 10
+        needed = {"eyes_visible", "brow_visible", "cheeks_visible"}  # without its threshold a region is never seen
+        self.tells_actions = count == 10 and needed <= model.manifest.thresholds.keys()
 
     def read(self, image: Image, box: Box, landmarks: Tensor) -> ExpressionScores:
         """The scores of the face with this box and these landmarks (px of the image)."""
@@ -182,7 +183,7 @@ class PainModel:
     """Says how much one face resembles faces with the facial actions of pain.
 
     Raises:
-        ModelError: another task's model.
+        ModelError: another task's model, or one that tells anything but one number.
     """
 
     def __init__(self, model: Model) -> None:
@@ -190,6 +191,9 @@ class PainModel:
             raise ModelError(f"model {model.manifest.label} is a {model.manifest.task} model, not a pain model")
         self.manifest = model.manifest
         self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
+        count = sum(output.size for output in model(np.zeros(model.manifest.input.sized(), np.float32)))
+        if count != 1:
+            raise ModelError(f"model {model.manifest.label} tells {count} numbers; a pain model tells one")
 
     def read(self, image: Image, box: Box, landmarks: Tensor) -> float:
         """The probability 0..1 of the face with this box and these landmarks (px of the image)."""

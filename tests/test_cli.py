@@ -46,6 +46,16 @@ def test_check_says_what_is_good(tmp_path: Path) -> None:
 
 
 @needs_models
+def test_check_refuses_models_that_the_daemon_would_refuse(tmp_path: Path) -> None:
+    """Each is good by itself, and none of them says what the configuration asks for."""
+    path = tmp_path / "edgemon.yaml"
+    path.write_text("models: {expression: face}\n")
+    result = edgemon("check", "--config", str(path))
+    assert result.returncode == 4
+    assert "is a face model, not an expression model" in result.stderr
+
+
+@needs_models
 def test_models_tell_origin_and_licence() -> None:
     """Every model names the data it was trained on, with its licence, and what was measured."""
     told = edgemon("models").stdout
