@@ -125,7 +125,7 @@ class Cadence(Settings):
         5.0, gt=0, le=30, description="twice as often for 10 s after a face was lost, half while it lies still"
     )
     expression_hz: float = Field(4.0, gt=0, le=30)
-    heart_rate_hz: float = Field(1.0, gt=0, le=5)
+    heart_rate_hz: float = Field(1.0, ge=0.5, le=5, description="a rate is told when two estimates within 2.5 s agree")
     state_s: float = Field(30.0, ge=1, le=60, description="state is repeated at least this often")
     health_s: float = Field(10.0, ge=1, le=60)
 
@@ -174,8 +174,8 @@ class Config(Settings):
     beds: tuple[Bed, ...] = Field((Bed(id="cot-1"),), max_length=4)
     mqtt: Mqtt = Mqtt()
     cadence: Cadence = Cadence()
-    models: Models = Models()
     pain_cue: PainCue = PainCue()
+    models: Models = Models()
     alarms: dict[str, AlarmSetting] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -192,11 +192,13 @@ class Config(Settings):
                 _share(a, b)
         return beds
 
-    @model_validator(mode="after")
-    def _pain_model_in_use(self) -> Config:
-        if self.models.pain is not None and not self.pain_cue.enabled:
-            raise ValueError("models.pain is for the pain cue: set pain_cue.enabled: true, or models.pain: null")
-        return self
+    @field_validator("models")
+    @classmethod
+    def _pain_model_in_use(cls, models: Models, info: ValidationInfo) -> Models:
+        cue = info.data.get("pain_cue")
+        if models.pain is not None and cue is not None and not cue.enabled:
+            raise ValueError("pain is for the pain cue: set pain_cue.enabled: true, or models.pain: null")
+        return models
 
     @property
     def cameras(self) -> tuple[tuple[Bed, ...], ...]:

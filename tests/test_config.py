@@ -57,6 +57,12 @@ beds: [{id: a, rotate_deg: 45}]
 beds: [{id: a, cot_region: {x0: 1, x1: 0.5}}]
 1:16: beds.0.cot_region: x1 must be greater than x0, and y1 than y0, got {'x0': 1, 'x1': 0.5}
 
+models: {pain: pain}
+1:1: models: pain is for the pain cue: set pain_cue.enabled: true, or models.pain: null, got {'pain': 'pain'}
+
+cadence: {heart_rate_hz: 0.4}
+1:26: cadence.heart_rate_hz: Input should be greater than or equal to 0.5, got 0.4
+
 beds: [{id: a, fps: on}]
 1:21: beds.0.fps: a switch (true, false, on, off, yes, no) cannot stand here, got True
 
