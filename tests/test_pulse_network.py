@@ -65,6 +65,13 @@ def test_int8_takes_every_length_too(onnx: bytes) -> None:
         assert (wave.shape, rate.shape) == ((1, frames), (1, 169))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_network_without_a_doubt_is_of_quality_one_at_most(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = -3 * (GRID_BPM - rng.uniform(100, 200)) ** 2 + rng.normal(0, 0.1, len(GRID_BPM))
+    assert 0.999 < PulseReading(probabilities_of(logits), np.zeros(60)).quality <= 1.0
+
+
 def test_spectra_peak_at_the_rate_and_tell_its_half_and_double() -> None:
     t_s = torch.arange(120) / 30
     wave = torch.sin(2 * torch.pi * 2.5 * t_s)[None, None]

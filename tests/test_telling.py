@@ -43,6 +43,13 @@ def test_a_leap_is_told_once_it_has_held_for_a_window() -> None:
     assert seen[-1]
 
 
+def test_another_face_must_come_twice_too() -> None:
+    telling = Telling(0.7)
+    assert [telling.tells(150, 0.9, at_s) for at_s in (0.0, 1.0)] == [False, True]
+    telling.forget()
+    assert [telling.tells(150, 0.9, at_s) for at_s in (2.0, 3.0)] == [False, True]
+
+
 @given(st.lists(st.tuples(st.floats(72, 240), st.floats(0, 1)), max_size=60))
 def test_nothing_unsure_is_told_and_nothing_told_is_alone(estimates: Estimates) -> None:
     seen = np.array(told(estimates), bool)

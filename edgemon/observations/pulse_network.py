@@ -40,7 +40,7 @@ class PulseReading:
     @property
     def quality(self) -> float:
         """Probability 0..1 that `bpm` is right within 5 bpm."""
-        return float(self.probabilities[np.abs(rppg.GRID_BPM - self.bpm) <= _NEAR_BPM].sum())
+        return min(1.0, float(self.probabilities[np.abs(rppg.GRID_BPM - self.bpm) <= _NEAR_BPM].sum()))
 
 
 class PulseNetwork:

@@ -28,7 +28,8 @@ class Telling:
 
     def forget(self) -> None:
         """Start anew, with another face or after a long gap."""
-        self._told, self._leapt_s = _NONE, None
+        self._told = self._candidate = _NONE
+        self._leapt_s = None
 
     def tells(self, bpm: float, quality: float, now_s: float) -> bool:
         """Whether an estimate is told; asked once for each, times rising."""
