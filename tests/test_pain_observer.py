@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edgemon.config import Config, Models, PainCue
 from edgemon.errors import ModelError
+from edgemon.inference import ExpressionModel, Model, PainModel
 from edgemon.observations.pain import PainObserver
 from edgemon.records import Face, Frame, Observation, PainLook, Reason
 from edgemon.states import StateEstimator, StateSettings
@@ -84,6 +85,41 @@ def test_a_manifest_without_its_threshold_is_refused() -> None:
         PainObserver(Reader(0.9, {"eyes_visible": 0.4}), Reader(seen()))
 
 
+def test_a_pain_model_tells_one_number() -> None:
+    manifest = SimpleNamespace(
+        label="pain@0.1.0", task="pain", input=SimpleNamespace(sized=lambda: (1, 3, 8, 8)), thresholds={}
+    )
+
+    class Network:
+        def __init__(self, count: int) -> None:
+            self.manifest, self._count = manifest, count
+
+        def __call__(self, _: object) -> tuple[np.ndarray, ...]:
+            return (np.zeros((1, self._count), np.float32),)
+
+    assert PainModel(cast("Model", Network(1))).manifest.label == "pain@0.1.0"
+    with pytest.raises(ModelError, match="tells 2 numbers"):
+        PainModel(cast("Model", Network(2)))
+
+
+def test_actions_without_a_threshold_for_their_regions_are_not_told() -> None:
+    class Network:
+        def __init__(self, *regions: str) -> None:
+            self.manifest = SimpleNamespace(
+                label="e@1",
+                task="expression",
+                input=SimpleNamespace(sized=lambda: (1, 3, 8, 8)),
+                thresholds=dict.fromkeys(regions, 0.5),
+            )
+
+        def __call__(self, _: object) -> tuple[np.ndarray, ...]:
+            return (np.zeros((1, 10), np.float32),)
+
+    shown = ("eyes_visible", "mouth_visible", "brow_visible", "cheeks_visible")
+    assert ExpressionModel(cast("Model", Network(*shown))).tells_actions
+    assert not ExpressionModel(cast("Model", Network(*shown[:3]))).tells_actions
+
+
 def test_the_cue_is_the_share_of_seconds_and_needs_half_of_the_window() -> None:
     estimator = StateEstimator(BED, StateSettings(pain_window_s=60.0))
     for i in range(60 * HZ):
@@ -93,6 +129,9 @@ def test_the_cue_is_the_share_of_seconds_and_needs_half_of_the_window() -> None:
         estimator.observe(Observation(BED, "pain_cue", i / HZ, look, None, 0.9, "pain@0.1.0"))
     cue = estimator.state(60.0 - 1 / HZ).pain_cue
     assert (cue.value, cue.quality) == (0.25, 1.0)
+    actions = estimator.state(60.0 - 1 / HZ).pain_actions
+    assert actions is not None
+    assert (actions.coverage, actions.brow_bulge) == (1.0, None)
     for i in range(60 * HZ, 100 * HZ):
         estimator.observe(Observation(BED, "pain_cue", i / HZ, None, Reason.OCCLUDED, 0.0, "pain@0.1.0"))
     assert estimator.state(100.0 - 1 / HZ).pain_cue.reason is Reason.OCCLUDED

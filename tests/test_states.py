@@ -183,6 +183,13 @@ def test_coverage_is_the_known_share_of_a_minute() -> None:
     assert estimator.state(90.0).coverage == pytest.approx(35 / 60, abs=0.03)
 
 
+def test_what_the_mouth_tells_adds_nothing_to_the_eyes_coverage() -> None:
+    hidden = Expression(None, 0.05, 0.05)
+    _, states = run(*((OPEN if i % 2 == 0 else hidden, 10.0 * (i + 1)) for i in range(14)))
+    late = states[-4 * 60 :]
+    assert states[-1].coverage == pytest.approx(sum(s.eyes.known for s in late) / len(late), abs=0.03)
+
+
 @pytest.mark.parametrize("at_s", [math.nan, math.inf, -math.inf, 4.0])
 def test_time_that_goes_back_or_is_no_number_is_refused_and_changes_nothing(at_s: float) -> None:
     estimator, _ = run((OPEN, 10.0))

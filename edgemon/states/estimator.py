@@ -105,6 +105,7 @@ class StateEstimator:
         eyes = self._closed.held.reading(now_s)
         cry = self._crying.held.reading(now_s)
         off: Reading[float] = Reading(None, Reason.DISABLED, 0.0, now_s, now_s)
+        pain = self._pain_looks if self._newest_s[PAIN] > -math.inf else self._pain
         return PatientState(
             bed=self.bed,
             at_s=now_s,
@@ -113,10 +114,10 @@ class StateEstimator:
             sleep=self._epochs.reading(now_s, eyes.reason or cry.reason),
             cry=named(cry, Cry.CRYING, Cry.QUIET),
             heart_rate=self._heart_rate.reading(now_s),
-            pain_cue=(self._pain_looks if self._newest_s[PAIN] > -math.inf else self._pain).reading(now_s),
+            pain_cue=pain.reading(now_s),
             movement=off,
             coverage=self._known.share(now_s),
-            pain_actions=self._pain.actions(now_s),
+            pain_actions=self._pain.actions(now_s, pain.coverage(now_s)),
         )
 
     def _advance(self, observer: str, at_s: float) -> None:
@@ -138,7 +139,7 @@ class StateEstimator:
                 switch.see(p, quality, at_s)
         self._pain.see(seen, at_s)
         eyes, cry = self._closed.held.reading(at_s), self._crying.held.reading(at_s)
-        if eyes.known:
+        if eyes.known and seen.eyes_closed is not None:
             self._known.touch(at_s)
         awake_s = max((at_s - r.since_s for r, awake in ((eyes, False), (cry, True)) if r.value is awake), default=None)
         asleep = True if eyes.value is True and cry.value is False else None if awake_s is None else False

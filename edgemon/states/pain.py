@@ -38,7 +38,7 @@ class PainCue:
     def __init__(self, settings: StateSettings, columns: int = len(ACTIONS)) -> None:
         self._columns = columns
         self._window_s = settings.pain_window_s
-        self._coverage = settings.pain_coverage
+        self._coverage, self._hold_s = settings.pain_coverage, settings.expression_hold_s
         self._seconds: deque[_Second] = deque(maxlen=1 + math.ceil(self._window_s or 0.0))
         self._known_since_s: float | None = None
         self._seen_s = self._seen_since_s = -math.inf  # all three actions, and since when without a refusal between
@@ -86,14 +86,17 @@ class PainCue:
         newest_s = max(self._seen_s, self._refused_s)
         if newest_s == -math.inf:
             return Reading(None, Reason.WARMING_UP, 0.0, now_s, now_s)
-        if now_s - newest_s > self._window_s:
-            return Reading(None, Reason.STALE, 0.0, newest_s + self._window_s, newest_s)
+        if now_s - newest_s > self._hold_s:
+            return Reading(None, Reason.STALE, 0.0, newest_s + self._hold_s, newest_s)
         if self._seen_s > self._refused_s:
             return Reading(None, Reason.WARMING_UP, 0.0, self._seen_since_s, newest_s)
         return Reading(None, self._reason, 0.0, self._reason_since_s, newest_s)
 
-    def actions(self, now_s: float) -> PainActions | None:
-        """The share of each action among the seconds in which it was seen; None where the cue is off."""
+    def actions(self, now_s: float, coverage: float) -> PainActions | None:
+        """The share of each action among the seconds in which it was seen; None where the cue is off.
+
+        `coverage` is that of the cue that is told, which may come from another network.
+        """
         if self._window_s is None:
             return None
         told = self._told(now_s)
@@ -102,8 +105,13 @@ class PainCue:
             seen = [second[column] for second in told if second[column] is not None]
             enough = seen and len(seen) / self._window_s >= self._coverage
             shares[name] = sum(map(bool, seen)) / len(seen) if enough else None
-        whole = sum(None not in second for second in told)
-        return PainActions(self._window_s, min(1.0, whole / self._window_s), **shares)
+        return PainActions(self._window_s, coverage, **shares)
+
+    def coverage(self, now_s: float) -> float:
+        """The share of the window's seconds in which every column was seen; 0 where the cue is off."""
+        if self._window_s is None:
+            return 0.0
+        return min(1.0, sum(None not in second for second in self._told(now_s)) / self._window_s)
 
     def _told(self, now_s: float) -> list[Told]:
         assert self._window_s is not None
