@@ -224,6 +224,11 @@ def test_a_covered_view_is_obstructed_and_no_missing_face() -> None:
     ]
 
 
+def test_a_covered_mouth_is_obstructed_though_the_eyes_are_seen() -> None:
+    (start,) = Watch("view_obstructed").see({"cry": Reason.OCCLUDED}, 60.0)
+    assert start.phase is Phase.START
+
+
 def test_a_clear_view_without_a_face_is_not_obstructed() -> None:
     """The cover is gone, and the infant with it: one alarm ends and the other starts."""
     watch = started(next(row for row in ROWS if row.name == "view_obstructed"))

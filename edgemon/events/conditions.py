@@ -132,11 +132,11 @@ def _face_missing(facts: Facts) -> float | None:
 
 
 def _covered(facts: Facts) -> float | None:
-    """A clear view without a face is not covered, and has its own condition."""
+    """A clear view without a face is not covered, and has its own condition; a mouth under cloth is, eyes or not."""
     if facts.state is None or not facts.in_view:
         return None
-    face, eyes = facts.state.face, facts.state.eyes
-    if any(r.reason in (Reason.OCCLUDED, Reason.OBSTRUCTED) for r in (face, eyes)):
+    face, eyes, cry = facts.state.face, facts.state.eyes, facts.state.cry
+    if any(r.reason in (Reason.OCCLUDED, Reason.OBSTRUCTED) for r in (face, eyes, cry)):
         return 1.0
     return 0.0 if eyes.known or face.value is False else None
 
