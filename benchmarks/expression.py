@@ -117,7 +117,7 @@ def graphs(models: Path) -> Iterator[tuple[str, int, nn.Module, bytes]]:
             sys.stderr.write(f"{error}; {name} is left out\n")
     for name, (build, size_px) in PEERS.items():
         network = build().eval()
-        yield name, size_px, network, traced(network, torch.zeros(1, 3, size_px, size_px))
+        yield name, size_px, network, traced(network, (torch.zeros(1, 3, size_px, size_px),))
 
 
 def measured(models: Path, rounds: int) -> list[Row]:

@@ -13,25 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edgemon.faces.detect import Detection, nms
 from edgemon.inference import Image, Tensor, letterbox
+from export.cost import session
 from export.face_cases import FRAME_PX
 
 Array = NDArray[np.float32]
 NMS_DIOU = 0.4
-
-
-def session(model: Path | bytes) -> ort.InferenceSession:
-    """The options of `edgemon.inference.Model`: one thread, asleep between runs."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    source = model if isinstance(model, bytes) else str(model)
-    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def merged(found: Sequence[Detection]) -> tuple[Detection, ...]:

@@ -73,7 +73,7 @@ def costs(configs: Mapping[str, Config]) -> dict[str, Cost]:
     """Weights, multiplications and processor time of the fp32 graphs, timed in turns."""
     networks = {name: build(config).eval() for name, config in configs.items()}
     examples = {name: torch.zeros(1, 3, config.size_px, config.size_px) for name, config in configs.items()}
-    spent = in_turns_ms({name: call_of(traced(networks[name], examples[name])) for name in configs})
+    spent = in_turns_ms({name: call_of(traced(networks[name], (examples[name],))) for name in configs})
     return {
         name: Cost(
             sum(weight.numel() for weight in network.parameters()),

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -56,16 +57,22 @@ def lines(network: nn.Module, model: Model) -> Iterator[str]:
         yield f"{size}: {millions:.1f} million multiplications, {1e3 * statistics.median(took):.2f} ms of one core"
 
 
-def call_of(onnx: bytes) -> Callable[[], object]:
-    """A call of a graph of one image, with random pixels, in a session as `edgemon.inference.Model` opens it."""
+def session(model: Path | bytes) -> ort.InferenceSession:
+    """The options of `edgemon.inference.Model`: one thread, asleep between runs."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    (image,) = session.get_inputs()
+    source = model if isinstance(model, bytes) else str(model)
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def call_of(onnx: bytes) -> Callable[[], object]:
+    """A call of a graph of one image, with random pixels."""
+    opened = session(onnx)
+    (image,) = opened.get_inputs()
     pixels = np.random.default_rng(0).uniform(-1, 1, image.shape).astype(np.float32)
-    return partial(session.run, None, {image.name: pixels})
+    return partial(opened.run, None, {image.name: pixels})
 
 
 def in_turns_ms(calls: Mapping[str, Callable[[], object]], rounds: int = _ROUNDS) -> dict[str, list[float]]:

@@ -94,31 +94,33 @@ def calibrated(network: nn.Module, temperatures: Mapping[str, float]) -> nn.Modu
 def to_onnx(network: nn.Module, task: TaskName) -> bytes:
     """The graph of a network in evaluation mode for one image of the task's size, or one clip of any length."""
     spec = TASKS[task]
-    return traced(network, torch.zeros(spec.input.sized()), spec.input.name, tuple(spec.outputs), _open_axes(task))
+    example = (torch.zeros(spec.input.sized()),)
+    return traced(network, example, (spec.input.name,), tuple(spec.outputs), _open_axes(task))
 
 
 def traced(
     network: nn.Module,
-    example: Tensor,
-    name: str = "image",
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str] = ("image",),
     outputs: Sequence[str] = ("scores",),
     axes: Mapping[str, Mapping[int, str]] | None = None,
 ) -> bytes:
-    """The graph of a network in evaluation mode for inputs of the example's shape, but for the open axes."""
+    """The graph of a network in evaluation mode for inputs of the example's shapes, but for the open axes."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the newer exporter's graph is neither smaller nor faster here; as_tensor of a tensor traces to nothing
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "torch.as_tensor results are registered as constants")
         # recurrent layers check their input's shape while traced, and warn of batches, which no device has
         warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
+        warnings.filterwarnings("ignore", "Constant folding - Only steps=1 can be constant folded")
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1")
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             network,
-            (example,),
+            example,
             path,
             opset_version=OPSET,
-            input_names=[name],
+            input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
             dynamo=False,

@@ -79,27 +79,27 @@ def identity_of(split: str, rng: np.random.Generator) -> int:
 def run_images(args: argparse.Namespace) -> int:
     """Renders what is still missing of a set; picture N depends on seed, split, view, size and N alone."""
     args.out.mkdir(parents=True, exist_ok=True)
-    done = _done(args.out)
+    done = names_in(args.out)
     size = args.size or SIZES[args.view]
     jobs = [
         (args.out, number, args.seed, args.split, args.view, size)
         for number in range(args.count)
         if f"{number:06d}" not in done
     ]
-    _write_truths(args.out, render_one, jobs, args, unit="img")
+    write_truths(args.out, render_one, jobs, args, unit="img")
     return 0
 
 
 def run_pulses(args: argparse.Namespace) -> int:
     """Renders what is still missing of a set; clip N depends on seed, split, seconds and N alone."""
     args.out.mkdir(parents=True, exist_ok=True)
-    done = _done(args.out)
+    done = names_in(args.out)
     jobs = [
         (args.out, number, args.seed, args.split, args.seconds)
         for number in range(args.count)
         if f"{number:03d}" not in done
     ]
-    _write_truths(args.out, render_pulses, jobs, args, unit="clip")
+    write_truths(args.out, render_pulses, jobs, args, unit="clip")
     return 0
 
 
@@ -108,16 +108,16 @@ PulseJob = tuple[Path, int, int, str, float]
 AnyJob = TypeVar("AnyJob")
 
 
-def _done(out: Path) -> set[str]:
+def names_in(out: Path) -> set[str]:
     """Names that the set's truth already tells."""
     truth = out / "truth.jsonl"
     return {json.loads(line)["name"] for line in truth.read_text().splitlines()} if truth.is_file() else set()
 
 
-def _write_truths(
+def write_truths(
     out: Path, draw: Callable[[AnyJob], str], jobs: list[AnyJob], args: argparse.Namespace, *, unit: str
 ) -> None:
-    """Draws every job and adds the line that it tells to truth.jsonl."""
+    """Draw every job and add the line that it tells to truth.jsonl."""
     with (
         (out / "truth.jsonl").open("a", encoding="utf-8") as file,
         tqdm(total=args.count, initial=args.count - len(jobs), unit=unit) as bar,

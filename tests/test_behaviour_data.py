@@ -306,3 +306,9 @@ def test_each_known_subject_is_left_out_once() -> None:
     assert left == [[True, True, False, False], [False, False, True, False], [False, False, False, True]]
     with pytest.raises(ValueError, match="0 subjects are known"):
         list(left_out(grouping(faces_of(["a", "b", "c"], [True] * 3, known=False))))
+
+
+def test_an_id_is_the_row_s_and_no_infant_s(tmp_path: Path) -> None:
+    a_table(tmp_path, "id,file,label\n1,a.png,sleep\n2,b.png,awake\n")
+    assert [s.subject for s in open_one(tmp_path, USUAL)] == [None, None]
+    assert [s.subject for s in open_one(tmp_path, Reading(columns={"subject": "id"}))] == ["1", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,8 @@ with warnings.catch_warnings():  # torch's own imports warn
     torch = pytest.importorskip("torch", reason="needs the extra `export`")
     pytest.importorskip("sklearn", reason="needs the extra `export`")
 
+    from sklearn.ensemble import RandomForestClassifier
+
     from export.__main__ import main
     from export.pain import network as networks
     from export.pain import samples as sources
@@ -26,7 +29,7 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export.pain.handcrafted import GREY, Handcrafted, LocalBinaryPatterns, OrientedGradients
     from export.pain.ncnn import NCNN, probabilities, train
     from export.pain.pipeline import MAX_DIFFERENCE, check_parity, to_onnx
-    from export.pain.report import PainReport, Row, interval
+    from export.pain.report import PainReport, Row
     from export.pain.samples import Sample, Samples, gather, merged
     from export.pain.selection import ReliefF
 
@@ -38,11 +41,11 @@ def picture(rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.asarray(np.rint(255 * (soft - soft.min()) / (soft.max() - soft.min())), np.uint8)
 
 
-def faces(subjects: int = 16, each: int = 4, seed: int = 0) -> Samples:
+def faces(subjects: int = 16, each: int = 4, seed: int = 0, first: int = 0) -> Samples:
     """Blurred noise; those with "pain" have dark lines where brow and cheeks are."""
     rng = np.random.default_rng(seed)
     made = []
-    for subject in range(subjects):
+    for subject in range(first, first + subjects):
         for number in range(each):
             crop, pain = picture(rng), bool(number % 2)
             if pain:
@@ -165,7 +168,10 @@ def test_folds_share_no_subject(data: Samples) -> None:
 
 @pytest.fixture(scope="module")
 def fitted(data: Samples, features: dict[str, NDArray]) -> dict[tuple[str, str], object]:
-    return dict(fit(Known(features, data.pain, data.subjects, 60)))
+    small = {**CLASSIFIERS, "random forest": lambda: RandomForestClassifier(20, max_depth=4, random_state=0)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.pain.classifiers.CLASSIFIERS", small)
+        return dict(fit(Known(features, data.pain, data.subjects, 60)))
 
 
 @pytest.fixture(scope="module")
@@ -226,13 +232,18 @@ def test_labels_that_mean_nothing_cannot_be_told(data: Samples, features: dict) 
 
 def test_the_interval_widens_when_faces_are_of_few_subjects(data: Samples) -> None:
     rng = np.random.default_rng(0)
-    scores = np.clip(data.pain * 0.3 + rng.random(len(data)) * 0.7, 0, 1)
-    few = Samples(data.crops, np.array([str(k % 4) for k in range(len(data))]), data.pain, data.strata)
-    row = Row("", "", scores)
-    low, high = interval(lambda s, t: float(((s >= 0.5) == t).mean()), scores, data)
-    assert low < row.of(data)["accuracy"] < high
+    own = rng.random(len(data)) < 0.5  # which subjects are easy
+    many, few = (np.repeat(np.arange(len(data) // n), n).astype(str) for n in (2, 16))
+    easy = own[few.astype(int)]
+    row = Row("", "", np.where(easy, data.pain * 0.8 + 0.1, 0.3) + 0.1 * rng.random(len(data)))
+    spans = [row.interval(Samples(data.crops, of, data.pain, data.strata)) for of in (many, few)]
+    assert spans[1][1] - spans[1][0] > spans[0][1] - spans[0][0]
+    assert all(low < row.of(data)["AUC"] < high for low, high in spans)
+
+
+def test_faces_of_one_class_are_refused(data: Samples) -> None:
     with pytest.raises(ValueError, match="faces with and without pain"):
-        gather([Sample(c, s, True) for c, s in zip(few.crops, few.subjects, strict=True)], "test")
+        gather([Sample(c, s, True) for c, s in zip(data.crops, data.subjects, strict=True)], "test")
 
 
 def test_strain_is_of_stretching_not_of_moving() -> None:
@@ -261,10 +272,14 @@ def test_strain_joins_where_there_are_calm_pictures(data: Samples, network: netw
     assert len(merged([pairs, pairs]).calm) == 2 * len(data)
 
 
-def test_ncnn_is_of_the_published_size_and_learns() -> None:
-    assert sum(p.numel() for p in NCNN().parameters()) == 72_593
+def test_ncnn_is_of_the_published_size_and_moved_by_training() -> None:
+    torch.manual_seed(0)
+    fresh = NCNN()
+    assert sum(p.numel() for p in fresh.parameters()) == 72_593
     data = faces(subjects=4, each=2)
-    told = probabilities(train(data, 0.02), data)
+    network = train(data, 0.001, seed=0)
+    assert not any(torch.equal(a, b) for a, b in zip(fresh.parameters(), network.parameters(), strict=True))
+    told = probabilities(network, data)
     assert told.shape == (8,)
     assert ((told >= 0) & (told <= 1)).all()
 
@@ -314,7 +329,7 @@ def test_train_and_release_give_a_model_that_a_device_loads(
     from edgemon.inference import Model, PainModel
     from export.pain import release
 
-    made, unseen = faces(subjects=24), faces(subjects=6, seed=5)
+    made, unseen = faces(subjects=16, each=2), faces(subjects=4, seed=5, first=16)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("export.pain.train.read", lambda *_: made)
     monkeypatch.setattr(release, "read", lambda *_: unseen)
@@ -325,8 +340,47 @@ def test_train_and_release_give_a_model_that_a_device_loads(
     model = PainModel(Model.open(tmp_path / "models", "pain"))
     told = np.array([model.read_crop(crop) for crop in unseen.crops])
     assert told[unseen.pain].mean() > told[~unseen.pain].mean()
+    told_again = ["release", "pain", "--weights", "out", "--data", "x", "--folder", "models"]
+    monkeypatch.setattr(release, "read", lambda *_: made)
+    assert main(told_again) == 2  # of infants that it learned from no figure is told
+    monkeypatch.setattr(release, "read", lambda *_: unseen)
     assert "US11992331B2" in (tmp_path / "models/cards/pain.md").read_text()
     assert "SVM" in capsys.readouterr().out
     with np.load("out/parity.npz") as proof:
-        np.savez("out/parity.npz", crops=proof["crops"], told=1 - proof["told"])
-    assert main(["release", "pain", "--weights", "out", "--data", "x", "--folder", "models"]) == 2
+        np.savez("out/parity.npz", crops=proof["crops"], told=1 - proof["told"], learned=proof["learned"])
+    assert main(told_again) == 2
+
+
+def only_stretched(subjects: int, first: int = 0) -> Samples:
+    """Noise of which a calm picture alone tells the classes apart."""
+    plain = faces(subjects, each=2, first=first)
+    rng = np.random.default_rng(first)
+    crops = np.stack([picture(rng) for _ in plain.crops])
+    calm = np.stack([picture(rng) if pain else crop for crop, pain in zip(crops, plain.pain, strict=True)])
+    return Samples(crops, plain.subjects, plain.pain, plain.strata, calm)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_device_s_pipeline_never_needs_a_calm_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("export.pain.train.read", lambda *_: only_stretched(12))
+    words = ["--network", str(NETWORK), "--keep", "20", "--folds", "2"]
+    assert main(["train", "pain", "--data", "x", "--out", "out", *words]) == 0
+    assert json.loads(Path("out/pain.json").read_text())["kind"] in KINDS
+
+
+@pytest.mark.usefixtures("quick")
+def test_strain_is_judged_only_where_both_sides_have_calm_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs, alone = only_stretched(6), faces(4, each=2, first=6)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("export.pain.evaluate.read", lambda path, *_: alone if path.name == "alone" else pairs)
+    monkeypatch.setattr("export.pain.evaluate._pairs", lambda _: Path("pairs"))
+    words = ["evaluate", "pain", "--network", str(NETWORK), "--keep", "20"]
+    assert main([*words, "--data", "pairs", "--test", "alone"]) == 0
+    out = capsys.readouterr().out
+    assert "deep" in out
+    assert "strain" not in out
+    assert main([*words, "--data", "alone", "--pairs", "6"]) == 2
+    assert "faces without one" in capsys.readouterr().err

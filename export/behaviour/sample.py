@@ -159,7 +159,7 @@ def columns_of(told: Iterable[str]) -> Mapping[str, str]:
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "file": ("file", "filename", "path", "image", "clip"),
-    "subject": ("subject", "infant", "baby", "patient", "id"),
+    "subject": ("subject", "infant", "baby", "patient"),  # an id is often that of the row
     "label": ("label", "class", "condition", "state"),
     "start_s": ("start_s", "start", "onset_s"),
     "end_s": ("end_s", "end", "offset_s"),

@@ -51,7 +51,7 @@ def of_renders(folder: Path, limit: int | None = None) -> tuple[Sample, ...]:
         labels = {name: float(told[i]) for i, name in enumerate(TARGETS) if weight[i]}
         place = Place(tuple(row["face_box"]), np.array(row["landmarks"], np.float32))
         path, where = folder / f"{row['name']}.jpg", f"{folder / 'truth.jsonl'}:{line}"
-        subject = f"{folder.name}/{row.get('identity', row['name'])}"
+        subject = f"render {row['identity']}" if "identity" in row else f"{folder.name}/{row['name']}"
         samples.append(Sample(path, labels, "scene", where, subject, stratum=row["light"], place=place))
     return tuple(samples[:limit])
 

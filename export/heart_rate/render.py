@@ -158,9 +158,9 @@ def render(recipe: Recipe) -> Rendered:
     for number, (at_s, frame, truth) in enumerate(_frames(recipe, rng)):
         if number == 0:
             for before_s in np.arange(-_BEFORE_S, 0, 0.25):
-                tracker.update(_found(rng, truth), at_s + float(before_s), frame.shape[:2])
+                tracker.update(jittered(rng, truth), at_s + float(before_s), frame.shape[:2])
         if number % looks == 0:
-            tracker.update(_found(rng, truth), at_s, frame.shape[:2])
+            tracker.update(jittered(rng, truth), at_s, frame.shape[:2])
         face = tracker.predict(at_s)
         t_s.append(at_s)
         if face is None:
@@ -227,7 +227,7 @@ def _swayed(colour: Floats, truth: Truth, seed: int, at_s: float) -> tuple[Float
     return (moved * (1 + 0.01 * gleam)).astype(np.float32), replace(truth, landmarks=marks)
 
 
-def _found(rng: np.random.Generator, truth: Truth) -> list[Detection]:
+def jittered(rng: np.random.Generator, truth: Truth) -> list[Detection]:
     """The true face with a detector's jitter; nothing where it is turned away."""
     if truth.face_box is None:
         return []

@@ -66,6 +66,8 @@ def report_of(args: argparse.Namespace) -> PainReport:
     torch.set_num_threads(1)
     network = network_of(args, args.models)
     samples = merged([read(path, args.limit, JITTER_SEED) for path in args.data])
+    if args.pairs is not None and samples.calm is None:
+        raise ValueError("--pairs: strain needs a calm picture of every face; --data holds faces without one")
     names = " and ".join(path.name for path in args.data)
     features = extract(network, samples)
     how = f"{network.name}, layer {network.layer}"
@@ -77,5 +79,6 @@ def report_of(args: argparse.Namespace) -> PainReport:
     if shared:
         raise ValueError(f"--test {args.test}: {len(shared)} of its subjects are in --data too, such as {min(shared)}")
     judge = (unseen, extract(network, unseen))
-    rows = list(rows_of((samples, features), judge, args.keep, args.ncnn_minutes))
+    both = {view: values for view, values in features.items() if view in judge[1]}  # strain only where both have it
+    rows = list(rows_of((samples, both), judge, args.keep, args.ncnn_minutes))
     return PainReport(f"{args.test.name}, learned from {len(samples)} faces of {names} ({how})", unseen, tuple(rows))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-import torch
 from onnx import compose, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from torch import Tensor, nn
 
+from export import cost, onnx_export
 from export.onnx_export import OPSET
 
 IMAGE = "image"
@@ -33,17 +30,8 @@ class Part:
 
 def traced(module: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     """A torch module as a graph for just these shapes."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
-        warnings.filterwarnings("ignore", "torch.as_tensor results are registered as constants")
-        warnings.filterwarnings("ignore", "Constant folding - Only steps=1 can be constant folded")
-        names = [f"in{number}" for number in range(len(example))]
-        path = Path(folder) / "part.onnx"
-        torch.onnx.export(
-            module.eval(), example, path, opset_version=OPSET, input_names=names, output_names=["out"], dynamo=False
-        )
-        return onnx.load(str(path))
+    names = [f"in{number}" for number in range(len(example))]
+    return onnx.load_from_string(onnx_export.traced(module.eval(), example, names, ("out",)))
 
 
 def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
@@ -72,11 +60,8 @@ def session(model: onnx.ModelProto | bytes) -> ort.InferenceSession:
     Raises:
         ValueError: ONNX Runtime refuses it.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    data = model if isinstance(model, bytes) else model.SerializeToString()
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return cost.session(model if isinstance(model, bytes) else model.SerializeToString())
     except (ort_errors.Fail, ort_errors.InvalidGraph, ort_errors.NotImplemented, ort_errors.RuntimeException) as error:
         raise ValueError(f"ONNX Runtime refuses the network: {str(error).splitlines()[0]}") from error
 

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Release the folder that `train pain` wrote.
 
     Raises:
-        ValueError: something is missing there, or the graph no longer says what scikit-learn said.
+        ValueError: something is missing there, the graph no longer says what scikit-learn said, or it has seen infants
+            that it is judged on.
     """
     notes = read_notes(args.notes or NOTES / "pain.toml")
     graph, told = _made(args.weights)
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     draft = drafted(graph, args.version, notes)
     model = PainModel(Model(draft))
     true, found = read(args.data, args.limit), read_found(args.data, args.folder, args.limit)
+    _refuse_known(args.weights / PROOF, true)
     crops = {"true boxes": true, "the detector's boxes": found}
     how = (told["classifier"], told["kind"])
     reports = [_judged(model, samples, f"{args.data.name}, {name}", how) for name, samples in crops.items()]
@@ -70,6 +72,15 @@ def _prove(path: Path, graph: bytes) -> float:
     if worst > MAX_DIFFERENCE:
         raise ValueError(f"{path}: the graph differs from scikit-learn by {worst:.1e}; train again")
     return worst
+
+
+def _refuse_known(path: Path, judged: Samples) -> None:
+    with np.load(path) as proof:
+        if "learned" not in proof:
+            raise ValueError(f"{path}: does not tell whom the graph learned from; train again")
+        shared = set(proof["learned"].tolist()) & set(judged.subjects.tolist())
+    if shared:
+        raise ValueError(f"--data: the graph learned from {len(shared)} of its subjects, such as {min(shared)}")
 
 
 def drafted(graph: bytes, version: str, notes: Notes) -> ModelFile:

@@ -9,20 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgemon.manifest import Metric
-from export.metrics import accuracy, auc, balanced_accuracy, calibration_error
+from export.metrics import accuracy, auc, balanced_accuracy, calibration_error, f1, intervals
 from export.pain.samples import Samples
 
 Array = NDArray[np.float64]
 Measure = Callable[[Array, NDArray[np.bool_]], float]
-DRAWS = 400
-
-
-def f1(scores: Array, truth: NDArray[np.bool_]) -> float:
-    """Harmonic mean of precision and sensitivity at 0.5."""
-    called = scores >= 0.5
-    return float(2 * (called & truth).sum() / max(1, called.sum() + truth.sum()))
-
-
 MEASURES: Mapping[str, Measure] = {
     "AUC": auc,
     "accuracy": accuracy,
@@ -30,21 +21,6 @@ MEASURES: Mapping[str, Measure] = {
     "F1": f1,
     "ECE": calibration_error,
 }
-
-
-def interval(
-    measure: Callable[[Array, NDArray[np.bool_]], float], scores: Array, judged: Samples
-) -> tuple[float, float]:
-    """95 % interval over draws of subjects with replacement; a draw that lacks one of the classes does not count."""
-    rng, names = np.random.default_rng(0), np.unique(judged.subjects)
-    faces = [np.flatnonzero(judged.subjects == name) for name in names]
-    got = []
-    for _ in range(DRAWS):
-        drawn = np.concatenate([faces[k] for k in rng.integers(len(names), size=len(names))])
-        if 0 < judged.pain[drawn].sum() < len(drawn):
-            got.append(measure(scores[drawn], judged.pain[drawn]))
-    low, high = np.quantile(got, (0.025, 0.975))
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +35,10 @@ class Row:
         """All measures, of one stratum where one is given."""
         keep = judged.strata == stratum if stratum else np.ones(len(judged), bool)
         return {name: measure(self.scores[keep], judged.pain[keep]) for name, measure in MEASURES.items()}
+
+    def interval(self, judged: Samples) -> tuple[float, float]:
+        """The 95 % interval of the AUC over subjects."""
+        return intervals({"AUC": auc}, self.scores, judged.pain, judged.subjects)["AUC"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +68,7 @@ class PainReport:
         yield f"  {'':<32}" + "".join(f"{head:>{max(10, len(head) + 2)}}" for head in heads)
         for row in self.rows:
             told = row.of(self.judged)
-            low, high = interval(auc, row.scores, self.judged)
+            low, high = row.interval(self.judged)
             cells = [f"{told['AUC']:.3f} ({low:.3f}-{high:.3f})", *(f"{v:.3f}" for v in list(told.values())[1:])]
             cells += [f"{row.of(self.judged, name)['AUC']:.3f}" for name in self.strata]
             padded = (f"{cell:>{max(10, len(head) + 2)}}" for cell, head in zip(cells, heads, strict=True))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from export.pain.classifiers import Known, fit, groups_of
 from export.pain.evaluate import JITTER_SEED, leave_subjects_out, take
 from export.pain.features import Features, extract
-from export.pain.network import network_of
+from export.pain.network import VIEWS, network_of
 from export.pain.pipeline import check_parity, to_onnx
 from export.pain.report import PainReport, Row
 from export.pain.samples import Samples, merged, read
@@ -24,7 +24,7 @@ GRAPH, TOLD, PROOF = "pain.onnx", "pain.json", "parity.npz"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write OUT/pain.onnx, what it was made of, and crops with scikit-learn's word on them.
+    """Write OUT/pain.onnx, what it was made of, crops with scikit-learn's word on them, and whom it learned from.
 
     Raises:
         ValueError: data, network or choice is unusable, or the graph differs from scikit-learn.
@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     network = network_of(args, args.models)
     samples = merged([read(path, args.limit, JITTER_SEED) for path in args.data])
-    features = extract(network, samples)
+    made = extract(network, samples)
+    features = {view: made[view] for view in VIEWS}  # a device has no calm picture
     learn, judge = groups_of(HELD_OUT, samples.pain, samples.subjects)[0]
     known, known_features = samples.take(learn), take(features, learn)
     classifier, kind = _choice(args, known, known_features)
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     scores = fitted.probability(take(features, judge))
     for line in PainReport("subjects left out", samples.take(judge), (Row(classifier, kind, scores),)).lines():
         print(line)
-    _write(args.out, graph, proof, fitted.probability(proof_features))
+    _write(args.out, graph, proof, fitted.probability(proof_features), known.subjects)
     told = {"classifier": classifier, "kind": kind, "network": network.name, "layer": network.layer, "keep": args.keep}
     told |= {"learned from": known.told(), "parity": worst}
     (args.out / TOLD).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -66,7 +67,7 @@ def _choice(args: argparse.Namespace, samples: Samples, features: Features) -> t
     return report.best.classifier, report.best.kind
 
 
-def _write(folder: Path, graph: bytes, proof: Samples, told: NDArray[np.float64]) -> None:
+def _write(folder: Path, graph: bytes, proof: Samples, told: NDArray[np.float64], learned: NDArray[np.str_]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / GRAPH).write_bytes(graph)
-    np.savez(folder / PROOF, crops=proof.crops, told=told)
+    np.savez(folder / PROOF, crops=proof.crops, told=told, learned=np.unique(learned))

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgemon.config import Region
-from edgemon.faces.detect import Detection
 from edgemon.faces.track import FaceTracker
+from export.heart_rate.render import jittered
 from export.infant import props, scene
 from export.infant.clip import Clip, Stage, draw_known, expression_at, pose_at, set_stage
 from export.infant.figure import Figure, pose_figure
@@ -37,7 +37,6 @@ _MOVES: Final = {"quiet": 0.0, "asleep": 1.0, "awake": 1.0}  # quiet sleep: hard
 _TURNS: Final = ("quiet", "asleep", "quiet", "awake", "quiet", "asleep")
 _COVERS: Final = ("none", "legs", "chest", "chest")
 _LOOKS: Final = 3  # frames from one detection to the next
-_JITTER: Final = 0.01  # of the detector's landmarks, of the face's size
 _BEFORE_S: Final = 2.0
 _BELLY_DM: Final = 0.04  # what the renderer's chest swells by at full breath, and the width of the swelling
 _BELL_DM: Final = np.array([0.5, 0.55, 0.6], np.float32)
@@ -197,9 +196,9 @@ def render(recipe: Recipe) -> Rendered:
     for number, (at_s, frame, truth) in enumerate(_frames(recipe, rng)):
         if number == 0:
             for before_s in np.arange(-_BEFORE_S, 0, 0.25):
-                tracker.update(_found(rng, truth), at_s + float(before_s), frame.shape[:2])
+                tracker.update(jittered(rng, truth), at_s + float(before_s), frame.shape[:2])
         if number % _LOOKS == 0:
-            tracker.update(_found(rng, truth), at_s, frame.shape[:2])
+            tracker.update(jittered(rng, truth), at_s, frame.shape[:2])
         face = tracker.predict(at_s)
         t_s.append(at_s)
         cells.append(shrink(frame))
@@ -323,14 +322,3 @@ def _held(colour: Floats, truth: Truth, seed: int, at_s: float) -> tuple[Floats,
     frame[top:-top, side:-side] = moved[top:-top, side:-side]
     marks = tuple((float(u), float(v)) for u, v in np.array(truth.landmarks) @ to[:, :2].T + to[:, 2])
     return frame.astype(np.float32), replace(truth, landmarks=marks)
-
-
-def _found(rng: np.random.Generator, truth: Truth) -> list[Detection]:
-    """The true face with a detector's jitter; nothing where it is turned away."""
-    if truth.face_box is None:
-        return []
-    box = np.array(truth.face_box)
-    spread = _JITTER * float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
-    x0, y0, x1, y1 = (float(v) for v in box + rng.normal(0, spread, 4))
-    landmarks = np.array(truth.landmarks) + rng.normal(0, spread, (5, 2))
-    return [Detection((x0, y0, x1, y1), landmarks.astype(np.float32), 0.9)]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from export.respiration.render import recipe_of, render
-from export.synthesize import SPLITS, identity_of
+from export.synthesize import SPLITS, identity_of, names_in, write_truths
 
 Job = tuple[Path, int, int, str, float]
 
@@ -31,14 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Renders what is still missing of a set; clip N depends on seed, split, seconds and N alone."""
     args.out.mkdir(parents=True, exist_ok=True)
-    truth = args.out / "truth.jsonl"
-    done = {json.loads(line)["name"] for line in truth.read_text().splitlines()} if truth.is_file() else set()
-    names = [number for number in range(args.count) if f"{number:03d}" not in done]
-    jobs = [(args.out, number, args.seed, args.split, args.seconds) for number in names]
-    with truth.open("a", encoding="utf-8") as file, ProcessPoolExecutor(args.workers) as pool:
-        for line in tqdm(pool.map(draw, jobs), total=len(jobs), unit="clip"):
-            file.write(line + "\n")
-            file.flush()
+    done = names_in(args.out)
+    numbers = [number for number in range(args.count) if f"{number:03d}" not in done]
+    jobs = [(args.out, number, args.seed, args.split, args.seconds) for number in numbers]
+    write_truths(args.out, draw, jobs, args, unit="clip")
     return 0
 
 
