@@ -312,7 +312,7 @@ def test_a_table_that_cannot_be_used_is_told(tmp_path: Path, rows: list[str], wo
 
 
 def test_a_render_is_pain_only_with_all_three_actions_and_neither_between() -> None:
-    row = {"face_box": [0, 0, 1, 1], "eyes_visible": 1.0, "mouth_visible": 1.0}
+    row = {"face_box": [0, 0, 1, 1], "eyes_visible": 1.0, "brow_visible": 1.0, "cheeks_visible": 1.0}
     told = [
         sources.pain_of(row | dict(zip(sources.ACTIONS, values, strict=True)))
         for values in ((0.9, 0.9, 0.45), (0.9, 0.9, 0.44), (0.9, 0.9, 0.24), (0, 0, 0))

@@ -1,4 +1,4 @@
-"""The pain observer: off unless named, silent where eyes or mouth are hidden; and what states make of its looks."""
+"""The pain observer: off unless named, silent where a region it needs is hidden; what states make of its looks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reader:
 
     says: Any
     thresholds: Mapping[str, float] = field(
-        default_factory=lambda: {"pain": 0.5, "eyes_visible": 0.4, "mouth_visible": 0.4}
+        default_factory=lambda: {"pain": 0.5, "eyes_visible": 0.4, "brow_visible": 0.4, "cheeks_visible": 0.4}
     )
 
     @property
@@ -46,8 +46,8 @@ class Reader:
         return self.says
 
 
-def seen(eyes: float = 0.9, mouth: float = 0.9) -> SimpleNamespace:
-    return SimpleNamespace(eyes_visible=eyes, mouth_visible=mouth)
+def seen(eyes: float = 0.9, brow: float = 0.9, cheeks: float = 0.9) -> SimpleNamespace:
+    return SimpleNamespace(eyes_visible=eyes, brow_visible=brow, cheeks_visible=cheeks)
 
 
 def frame(at_s: float = 1.0, level: int = 120) -> Frame:
@@ -67,7 +67,7 @@ def test_a_look_says_how_likely_and_whether_that_is_enough() -> None:
     assert observe(0.2, seen()).value == PainLook(0.2, present=False)
 
 
-@pytest.mark.parametrize("scores", [seen(eyes=0.1), seen(mouth=0.1)])
+@pytest.mark.parametrize("scores", [seen(eyes=0.1), seen(brow=0.1), seen(cheeks=0.1)])
 def test_hidden_eyes_or_mouth_abstain_whatever_the_network_says(scores: object) -> None:
     got = observe(0.99, scores)
     assert (got.value, got.reason) == (None, Reason.OCCLUDED)

@@ -11,7 +11,7 @@ from edgemon.errors import ModelError
 from edgemon.observations.expression import ExpressionReader, Promise, hidden, shows
 from edgemon.records import Box, Face, Frame, Observation, PainLook, Reason
 
-NEEDED: Final = ("eyes_visible", "mouth_visible")
+NEEDED: Final = ("eyes_visible", "brow_visible", "cheeks_visible")  # where the three actions are seen
 
 
 class PainReader(Protocol):
@@ -23,10 +23,10 @@ class PainReader(Protocol):
 
 
 class PainObserver:
-    """Reads the cue where the expression network says that eyes and mouth can be seen; remembers nothing.
+    """Reads the cue where the expression network says that eyes, brow and cheeks can be seen; remembers nothing.
 
     Raises:
-        ModelError: a manifest lacks the threshold pain, eyes_visible or mouth_visible.
+        ModelError: a manifest lacks the threshold pain or that of one of the regions.
     """
 
     name = "pain_cue"
@@ -43,13 +43,13 @@ class PainObserver:
             return self._seen(frame, None, reason, 0.0)
         try:
             scores = self._expression.read(frame.rgb, face.box, face.landmarks)
+            visible = min(getattr(scores, region) or 0.0 for region in NEEDED)
             if not all(shows(scores, region, self._from) for region in NEEDED):
-                return self._seen(frame, None, Reason.OCCLUDED, min(scores.eyes_visible, scores.mouth_visible))
+                return self._seen(frame, None, Reason.OCCLUDED, visible)
             p = self._model.read(frame.rgb, face.box, face.landmarks)
         except ModelError:
             return self._seen(frame, None, Reason.MODEL_FAILED, 0.0)
-        quality = min(scores.eyes_visible, scores.mouth_visible) * (1 + abs(2 * p - 1)) / 2
-        return self._seen(frame, PainLook(p, p >= self._present_from), None, quality)
+        return self._seen(frame, PainLook(p, p >= self._present_from), None, visible * (1 + abs(2 * p - 1)) / 2)
 
     def _seen(self, frame: Frame, value: PainLook | None, reason: Reason | None, quality: float) -> Observation:
         return Observation(frame.bed, self.name, frame.captured_s, value, reason, quality, self._model.manifest.label)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgemon.faces.detect import FaceDetector
 from edgemon.inference import Model, aligned_crop
+from edgemon.observations.pain import NEEDED
 from edgemon.records import Box
 from export.datasets import Image, Renders
 from export.datasets.files import text_of
@@ -102,7 +103,7 @@ def merged(parts: Sequence[Samples]) -> Samples:
 
 def pain_of(row: Mapping[str, Any]) -> bool | None:
     """Whether a render shows all three actions; None where it is neither, or too little of the face can be seen."""
-    if row["face_box"] is None or min(row["eyes_visible"], row["mouth_visible"]) < MIN_VISIBLE:
+    if row["face_box"] is None or min(row.get(region, 0.0) for region in NEEDED) < MIN_VISIBLE:
         return None
     weakest = min(float(row[action]) for action in ACTIONS)
     return True if weakest >= PRESENT_FROM else False if weakest < ABSENT_BELOW else None
