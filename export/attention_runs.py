@@ -123,7 +123,7 @@ def judged(crops: Crops, count: int) -> dict[str, Judged]:
 
 def batches(folder: Path, plan: Plan, workers: Literal[0, 1] = 1) -> Iterator[Batch]:
     """Batches without end, made here or by one other process; the seed alone decides them."""
-    stream = ExpressionCrops(folder, None, INNER_PX, plan.seed)
+    stream = ExpressionCrops((folder,), None, INNER_PX, plan.seed)
     for image, told, weight in DataLoader(stream, plan.batch, num_workers=workers):
         yield sized(image.float(), plan.config.size_px), told, weight
 

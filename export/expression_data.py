@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,10 @@ def of_adult(adult: Picture) -> Face:
 
 
 class ExpressionCrops(IterableDataset[tuple[Tensor, ...]]):
-    """Crop (3, 112, 112) uint8, targets (10,), weights (10,)."""
+    """Crop (3, 112, 112) uint8, targets (10,), weights (10,); folders of renders are shown equally often."""
 
-    def __init__(self, renders: Path, photographs: Path | None, size_px: int, seed: int) -> None:
-        self.crops, self.size_px, self.seed = Crops(renders), size_px, seed
+    def __init__(self, renders: Sequence[Path], photographs: Path | None, size_px: int, seed: int) -> None:
+        self.crops, self.size_px, self.seed = tuple(Crops(folder) for folder in renders), size_px, seed
         self.persons = london(photographs, "train") if photographs else ()
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
@@ -109,7 +109,8 @@ class ExpressionCrops(IterableDataset[tuple[Tensor, ...]]):
             if adults and rng.random() < LONDON_SHARE:
                 face = adults[rng.integers(len(adults))]
             else:
-                face = of_crops(self.crops, int(rng.integers(len(self.crops))))
+                crops = self.crops[rng.integers(len(self.crops))]
+                face = of_crops(crops, int(rng.integers(len(crops))))
             crop, told, weight = spoiled(painter, face, self.size_px)
             yield torch.from_numpy(crop.transpose(2, 0, 1).copy()), torch.from_numpy(told), torch.from_numpy(weight)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,11 @@ SMOOTHING = 0.02
 _IMPORTANCE: Mapping[str, float] = {name: 2.0 if name in ("eyes_closed", "crying") else 1.0 for name in JUDGED}
 
 
-def face(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
+def face(data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
     """160x120 with small faces first, four times as fast; then the whole frame."""
     phases = []
     for size, batch, share in (((160, 120), 48, 0.2), ((320, 240), 24, 0.8)):
-        stream = FaceScenes(data, photographs, size, seed + size[0])
+        stream = FaceScenes(_at_most_one(data), photographs, size, seed + size[0])
         phases.append(Phase(stream, batch, share, _face_losses(size)))
     return Recipe(RetinaFace(), tuple(phases))
 
@@ -49,9 +49,9 @@ def _face_losses(size: tuple[int, int]) -> Losses:
     return losses
 
 
-def expression(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
+def expression(data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
     """Crops without end, at one size."""
-    if data is None:
+    if not data:
         raise ValueError("--data: missing; expression learns from a folder of renders (python -m export synthesize)")
     network = BabyEHANet()
     stream = ExpressionCrops(data, photographs, network.config.size_px, seed)
@@ -69,16 +69,23 @@ def expression_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, 
     return dict(zip(TARGETS, mean * torch.tensor([_IMPORTANCE.get(name, 0.5) for name in TARGETS]), strict=True))
 
 
-def pulse(data: Path | None, photographs: Path | None, seed: int) -> Recipe:
+def pulse(data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
     """Windows of 6 s without end, cut to 2-6 s; photographs hold no pulse and teach nothing."""
-    if data is None:
+    folder = _at_most_one(data)
+    if folder is None:
         raise ValueError("--data: missing; pulse learns from a folder of renders (python -m export synthesize)")
     if photographs is not None:
         raise ValueError("--photographs: pulse learns from renders alone")
-    return Recipe(PulseNet(), (Phase(PulseWindows(data, seed), 16, 1.0, pulse_losses),))
+    return Recipe(PulseNet(), (Phase(PulseWindows(folder, seed), 16, 1.0, pulse_losses),))
 
 
-RECIPES: Mapping[str, Callable[[Path | None, Path | None, int], Recipe]] = {
+def _at_most_one(data: Sequence[Path]) -> Path | None:
+    if len(data) > 1:
+        raise ValueError(f"--data: {len(data)} folders; this network learns from one folder of renders")
+    return next(iter(data), None)
+
+
+RECIPES: Mapping[str, Callable[[Sequence[Path], Path | None, int], Recipe]] = {
     "face": face,
     "expression": expression,
     "pulse": pulse,

@@ -186,8 +186,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out is None:
         raise ValueError(f"train {args.task}: --out: missing; weights must go somewhere")
-    if len(args.data) > 1:
-        raise ValueError(f"train {args.task}: --data takes one folder of renders")
-    recipe = RECIPES[args.task](next(iter(args.data), None), args.photographs, args.seed)
+    recipe = RECIPES[args.task](args.data, args.photographs, args.seed)
     Trainer(recipe, args.out, args.minutes).run(args.workers)
     return 0

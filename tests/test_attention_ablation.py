@@ -106,7 +106,7 @@ def test_a_folder_without_faces_is_refused(renders: Path) -> None:
 
 
 def test_the_seed_decides_the_crops_that_are_learnt_from(renders: Path) -> None:
-    one, two, other = (next(iter(ExpressionCrops(renders, None, 112, seed)))[0] for seed in (1, 1, 2))
+    one, two, other = (next(iter(ExpressionCrops((renders,), None, 112, seed)))[0] for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
