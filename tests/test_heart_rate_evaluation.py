@@ -304,8 +304,8 @@ def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.Captur
     [
         (["heart-rate", "--data", "nowhere"], "nowhere: no such folder"),
         (["face"], "--data needs one folder"),
-        (["expression", "--data", "a", "b"], "--data needs one folder"),
-        (["expression", "--data", "a", "--plot", "p.png"], "no picture of expression"),
+        (["pulse", "--data", "a", "b"], "--data needs one folder"),
+        (["pulse", "--data", "a", "--plot", "p.png"], "no picture of pulse"),
     ],
 )
 def test_wrong_arguments_are_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
