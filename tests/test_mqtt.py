@@ -383,7 +383,7 @@ def test_watch_shows_the_bed_and_its_receipts_empty_the_outbox(broker: Broker, t
     with Device(broker.settings(delivery="receipt"), tmp_path) as device:
         for message in one_of_each(device.composer)[1:]:
             device.do(lambda message=message: device.link.send(message))  # type: ignore[misc]
-        eventually(lambda: device.outbox.waiting == 4)
+        eventually(lambda: device.outbox.waiting == 5)
         watcher = threading.Thread(
             target=watch,
             args=(broker.settings(STATION),),
