@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from edgemon.inference import aligned_crop
-from edgemon.observations.expression import DARK
+from edgemon.observations.expression import DARK, TOLD_BY
 from edgemon.records import Box
 from export.augment import Painter, expose
 from export.babyehanet import TARGETS
@@ -26,15 +26,7 @@ OPEN_FROM, CLOSED_BELOW = 0.45, 0.25  # lids between these are neither, and teac
 ACTION_FROM, REST_BELOW = 0.4, 0.15  # intensities between these are neither
 MIN_VISIBLE = 0.35  # below it a region cannot be judged
 LONDON_SHARE = 0.08
-REGION_OF: Mapping[str, str] = {
-    "eyes_closed": "eyes_visible",
-    "crying": "mouth_visible",
-    "yawning": "mouth_visible",
-    "brow_bulge": "brow_visible",
-    "eye_squeeze": "eyes_visible",
-    "nasolabial_furrow": "cheeks_visible",
-}
-JUDGED = tuple(REGION_OF)
+JUDGED = tuple(TOLD_BY)
 ROWS: Mapping[str, tuple[float, float]] = {  # of the upright crop, in which a region lies on most faces
     "brow_visible": (0.18, 0.35),
     "eyes_visible": (0.36, 0.49),
@@ -54,9 +46,9 @@ def labels_of(row: Mapping[str, Any]) -> tuple[Labels, Labels]:
         "crying": None if row["expression"] == "fussing" else float(row["expression"] == "crying"),
         "yawning": float(row["expression"] == "yawning"),
         **{name: _action(row.get(name)) for name in ("brow_bulge", "eye_squeeze", "nasolabial_furrow")},
-        **{region: row.get(region) for region in REGION_OF.values()},
+        **{region: row.get(region) for region in TOLD_BY.values()},
     }
-    for name, region in REGION_OF.items():
+    for name, region in TOLD_BY.items():
         if (told[region] or 0.0) < MIN_VISIBLE:
             told[name] = None
     values = [told[name] for name in TARGETS]
@@ -166,7 +158,7 @@ def _cover(painter: Painter, crop: Image, told: Labels, weight: Labels) -> tuple
         crop[round(top * side) : round(bottom * side)] = colour
         for region, (start, end) in ROWS.items():
             told[TARGETS.index(region)] *= 1 - max(0.0, min(bottom, end) - max(top, start)) / (end - start)
-        for name, region in REGION_OF.items():
+        for name, region in TOLD_BY.items():
             if told[TARGETS.index(region)] < MIN_VISIBLE:
                 weight[TARGETS.index(name)] = 0.0
     return crop, told, weight
