@@ -6,6 +6,7 @@ y = x + x * A_c(x), z = y + y * A_s(y); the plain gates of CBAM (arXiv 1807.0652
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,16 +39,16 @@ DR_EHA = Attention()
 NO_ATTENTION = Attention(channel=False, spatial=False)
 
 
-class Gate(nn.Module):
+class Gate(nn.Module, ABC):
     """x + x * sigmoid(logit(x)), or without the identity x * sigmoid(logit(x))."""
 
     def __init__(self, residual: bool) -> None:
         super().__init__()
         self.residual = residual
 
+    @abstractmethod
     def logit(self, x: Tensor) -> Tensor:
         """A map that broadcasts to that of x (B, C, H, W)."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out."""
