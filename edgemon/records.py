@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,20 @@ class Sleep(StrEnum):
 class Cry(StrEnum):
     CRYING = "crying"
     QUIET = "quiet"
+
+
+class Posture(StrEnum):
+    SUPINE = "supine"
+    SIDE = "side"
+    PRONE = "prone"
+
+
+class HeadSide(StrEnum):
+    """The infant's own side to which the nose points."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    MIDLINE = "midline"
 
 
 class Kind(StrEnum):
@@ -247,6 +261,51 @@ class HeartRate:
         _require(self.window_s > 0, f"window_s must be > 0, got {self.window_s}")
 
 
+KEYPOINTS: Final = (
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "head",
+    "neck",
+)  # CrowdPose order; head is the crown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pose:
+    """The joints of one infant in one frame: float32 (14, 3) of x px, y px and score 0..1, in the order of KEYPOINTS.
+
+    A score says how far the joint can be seen; a joint under a blanket has a place and a low score.
+    """
+
+    keypoints: NDArray[np.float32]
+    score: float  # that an infant lies here
+    posture: Posture | None
+    head_side: HeadSide | None
+
+    def __post_init__(self) -> None:
+        shape = (len(KEYPOINTS), 3)
+        _require(self.keypoints.shape == shape, f"keypoints must be {shape}, got {self.keypoints.shape}")
+        _require(bool(np.isfinite(self.keypoints).all()), "keypoints must be finite")
+        scores = self.keypoints[:, 2]
+        _require(bool(((scores >= 0) & (scores <= 1)).all()), "scores of keypoints must be within 0..1")
+        _share("score", self.score)
+
+    @property
+    def trunk_px(self) -> float:
+        """Length from the middle of the shoulders to the middle of the hips."""
+        places = self.keypoints[:, :2].astype(float)
+        return float(np.linalg.norm(places[0:2].mean(axis=0) - places[6:8].mean(axis=0)))
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What one observer saw: a value, or the reason why there is none."""
@@ -254,7 +313,7 @@ class Observation:
     bed: str
     observer: str
     captured_s: float
-    value: Expression | PainLook | HeartRate | None
+    value: Expression | PainLook | HeartRate | Pose | None
     reason: Reason | None
     quality: float
     model: str  # "id@version" of the model or method
