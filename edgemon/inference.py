@@ -24,6 +24,7 @@ Image = NDArray[np.uint8]  # RGB (H, W, 3)
 Tensor = NDArray[np.float32]
 
 FACE_MARGIN = 0.25  # share of the face size added on each side, so that brow and chin stay in the crop
+DEPTH_LEVEL, DEPTH_REACH_MM = 128, 500.0
 _ORT_ERRORS = tuple(
     getattr(ort_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
@@ -31,7 +32,10 @@ _ORT_ERRORS = tuple(
 
 
 class Model:
-    """One network on the CPU: fixed input shape but for a clip's length, warmed up, its threads asleep between runs."""
+    """One network on the CPU, warmed up, its threads asleep between runs.
+
+    The shape of its input is fixed but for the length of a clip or the number of images.
+    """
 
     def __init__(self, file: ModelFile, threads: int = 1) -> None:
         """Build the session from the verified bytes.
@@ -60,7 +64,9 @@ class Model:
         return cls(load(folder, name), threads)
 
     def __call__(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        """Run the network on one prepared image (1, 3, H, W) or clip (1, T, 3, H, W); outputs in the manifest's order.
+        """Run the network on prepared images (N, 3, H, W) or a clip (1, T, 3, H, W); outputs in the manifest's order.
+
+        N is 1 but for a network whose manifest takes any number.
 
         Raises:
             ModelError: ONNX Runtime fails on it, or a number that comes out is not finite.
@@ -106,6 +112,21 @@ def letterbox(image: Image, size_px: tuple[int, int]) -> tuple[Image, float]:
     canvas = np.full((height, width, 3), 114, np.uint8)
     canvas[: inner[1], : inner[0]] = resized
     return canvas, scale
+
+
+def depth_image(depth_mm: NDArray[np.uint16]) -> Image:
+    """Depth in millimetres (H, W), 0 where there is none, as a picture of three equal channels: nearer is brighter.
+
+    The frame's median is 128; what lies 500 mm nearer is 255, 500 mm farther 1; holes are 0. The median, not the
+    camera's height, sets the level, so that a camera may hang anywhere over the cot.
+    """
+    holes = depth_mm == 0
+    if holes.all():
+        return np.zeros((*depth_mm.shape, 3), np.uint8)
+    nearer_mm = np.float32(np.median(depth_mm[~holes])) - depth_mm.astype(np.float32)
+    grey = np.clip(np.rint(DEPTH_LEVEL + nearer_mm * (127 / DEPTH_REACH_MM)), 1, 255).astype(np.uint8)
+    grey[holes] = 0
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def roll_deg(landmarks: Tensor) -> float:

@@ -19,16 +19,17 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-FRAMES = "frames"
+FRAMES, IMAGES = "frames", "images"
 Image = tuple[Literal[1], Literal[3], int, int]  # NCHW
 Clip = tuple[Literal[1], Literal["frames"], Literal[3], int, int]  # any number of frames
+Images = tuple[Literal["images"], Literal[3], int, int]  # any number of images at once
 
 
 class ModelInput(_Part):
-    """The one image or clip that the network takes: float32, (x - mean) * scale per channel."""
+    """The image, images or clip that the network takes: float32, (x - mean) * scale per channel."""
 
     name: Text
-    shape: Image | Clip
+    shape: Image | Images | Clip
     colour: Literal["RGB"]
     mean: tuple[float, float, float]
     scale: tuple[float, float, float]
@@ -38,9 +39,10 @@ class ModelInput(_Part):
         """(width, height)."""
         return self.shape[-1], self.shape[-2]
 
-    def sized(self, frames: int = 60) -> tuple[int, ...]:
-        """The shape as numbers, of a clip of so many frames."""
-        return tuple(frames if size == FRAMES else int(size) for size in self.shape)
+    def sized(self, frames: int = 60, images: int = 1) -> tuple[int, ...]:
+        """The shape as numbers, of a clip of so many frames or of so many images."""
+        free = {FRAMES: frames, IMAGES: images}
+        return tuple(free[size] if isinstance(size, str) else size for size in self.shape)
 
 
 class ModelOutput(_Part):
@@ -73,7 +75,7 @@ class Manifest(_Part):
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     precision: Literal["fp32", "int8"]
-    task: Literal["face", "expression", "pulse", "pain"]
+    task: Literal["face", "expression", "pulse", "pain", "pose"]
     intended_use: Text
     thresholds: dict[str, float]
     input: ModelInput
