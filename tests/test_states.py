@@ -158,10 +158,21 @@ def test_crying_with_closed_eyes_is_not_sleep() -> None:
 
 
 def test_awake_comes_early_and_is_not_taken_back() -> None:
-    _, states = run((CLOSED, 46.0), (OPEN, 58.5), (CLOSED, 89.0))
+    _, states = run((CLOSED, 64.0), (OPEN, 86.0), (CLOSED, 119.0))
     woke = next(s.at_s for s in states if s.sleep.value is Sleep.AWAKE)
-    assert 56.0 < woke <= 58.5
-    assert {s.sleep.value for s in states if woke <= s.at_s < 89.0} == {Sleep.AWAKE}
+    assert 84.0 < woke <= 88.0
+    assert {s.sleep.value for s in states if woke <= s.at_s < 119.0} == {Sleep.AWAKE}
+
+
+def test_a_sleeper_who_looks_out_for_a_moment_sleeps_on() -> None:
+    _, states = run((CLOSED, 61.0), (OPEN, 79.0), (CLOSED, 150.0))
+    assert {s.sleep.value for s in states if s.at_s >= 30.0} == {Sleep.ASLEEP}
+
+
+def test_drowsy_lids_are_not_yet_sleep() -> None:
+    drowsing = [(CLOSED if i % 2 else OPEN, 60.0 + 18.0 * (i // 2) + (18.0 if i % 2 else 7.0)) for i in range(20)]
+    _, states = run((OPEN, 60.0), *drowsing)
+    assert {s.sleep.value for s in states if s.at_s >= 60.0} == {Sleep.AWAKE}
 
 
 @pytest.mark.parametrize(("hidden_s", "value"), [(10.0, Sleep.ASLEEP), (20.0, None)])

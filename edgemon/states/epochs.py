@@ -20,7 +20,7 @@ class _Epoch:
     updated_s: float = 0.0
     value: Sleep | None = None
     since_s: float = 0.0
-    nodded: bool = False  # asleep by its majority, and still told as awake: the first after one awake
+    wavers: bool = False  # by its majority the other state: the first such, still told as the one before
 
 
 class Epochs:
@@ -31,8 +31,11 @@ class Epochs:
         self._anchor_s: float | None = None
         self._open = self._done = _Epoch(-1)
 
-    def add(self, from_s: float, to_s: float, asleep: bool | None, awake_for_s: float) -> None:
-        """Count the time from one observation to the next as asleep, awake or (None) unknown."""
+    def add(self, from_s: float, to_s: float, asleep: bool | None, woke_s: float | None) -> None:
+        """Count the time from one observation to the next as asleep, awake or (None) unknown.
+
+        `woke_s` is since when the infant is surely awake.
+        """
         if self._anchor_s is None:
             self._anchor_s = to_s
         index = self._index(to_s)
@@ -43,8 +46,8 @@ class Epochs:
             self._open = _Epoch(index)
             from_s = max(from_s, border_s)
         self._tally(to_s - from_s, asleep)
-        woke = self._open.woke_s is None and asleep is False and awake_for_s >= self._settings.awake_after_s
-        self._open = replace(self._open, updated_s=to_s, woke_s=to_s - awake_for_s if woke else self._open.woke_s)
+        known_s = self._open.woke_s
+        self._open = replace(self._open, updated_s=to_s, woke_s=woke_s if known_s is None else known_s)
 
     def reading(self, now_s: float, reason: Reason | None) -> Reading[Sleep]:
         """The last completed epoch's score, or awake where the open epoch already shows it."""
@@ -78,16 +81,18 @@ class Epochs:
         return _Epoch(index, since_s=since_s, updated_s=scored.updated_s)
 
     def _score(self, before: _Epoch, epoch: _Epoch) -> _Epoch:
+        """An epoch's state; one epoch of the other majority is a stir or a nod, two in a row are a change."""
+        start_s = self._start(epoch.index)
+        if epoch.woke_s is not None:  # what was published as awake is not taken back by the majority
+            return replace(epoch, value=Sleep.AWAKE, since_s=self._since(before, Sleep.AWAKE, epoch.woke_s))
         known_s = epoch.asleep_s + epoch.awake_s
-        value = Sleep.ASLEEP if epoch.asleep_s > epoch.awake_s else Sleep.AWAKE
-        if epoch.woke_s is not None:
-            value = Sleep.AWAKE  # what was published as awake is not taken back by the majority
-        elif known_s < self._settings.epoch_coverage * self._settings.epoch_s:
-            return replace(epoch, value=None, since_s=self._since(before, None, self._start(epoch.index)))
-        start_s = self._start(epoch.index) if epoch.woke_s is None else epoch.woke_s
-        if value is Sleep.ASLEEP and before.value is Sleep.AWAKE and before.index == epoch.index - 1:
-            if not before.nodded:  # lids that fall shut for half a minute are not yet sleep
-                return replace(epoch, value=Sleep.AWAKE, nodded=True, since_s=before.since_s)
+        if known_s < self._settings.epoch_coverage * self._settings.epoch_s:
+            return replace(epoch, value=None, since_s=self._since(before, None, start_s))
+        share = 0.5 if before.value is Sleep.ASLEEP else self._settings.asleep_share
+        value = Sleep.ASLEEP if epoch.asleep_s > share * known_s else Sleep.AWAKE
+        if before.value not in (None, value) and before.index == epoch.index - 1:
+            if not before.wavers:
+                return replace(epoch, value=before.value, wavers=True, since_s=before.since_s)
             start_s = self._start(before.index)
         return replace(epoch, value=value, since_s=self._since(before, value, start_s))
 

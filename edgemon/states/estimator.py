@@ -5,23 +5,40 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from edgemon.records import Cry, Expression, Eyes, HeartRate, Observation, PainLook, PatientState, Reading, Reason
+from edgemon.records import (
+    Cry,
+    Expression,
+    Eyes,
+    HeadSide,
+    HeartRate,
+    MovementSummary,
+    Observation,
+    PainLook,
+    PatientState,
+    Pose,
+    Posture,
+    Reading,
+    Reason,
+)
 from edgemon.states.epochs import Epochs
 from edgemon.states.held import Held, named
 from edgemon.states.pain import PainCue
 from edgemon.states.settings import StateSettings
 from edgemon.states.spans import Spans
 from edgemon.states.switch import Switch
+from edgemon.states.vote import Vote
 
 EXPRESSION: Final = "expression"
 HEART_RATE: Final = "heart_rate"
 PAIN: Final = "pain_cue"
-_VALUE_OF: dict[str, type[Expression] | type[HeartRate] | type[PainLook]] = {
+POSE: Final = "pose"
+_VALUE_OF: dict[str, type[Expression] | type[HeartRate] | type[PainLook] | type[Pose]] = {
     EXPRESSION: Expression,
     HEART_RATE: HeartRate,
     PAIN: PainLook,
+    POSE: Pose,
 }
-_FACE = "face"
+_FACE, _MOVEMENT = "face", "movement"
 
 _NOT_THERE = (Reason.NO_FACE, Reason.TURNED_AWAY)  # the view was good, and showed no face
 _MAX_AHEAD_S = 1.0  # capture runs ahead of the frame that is being looked at
@@ -33,7 +50,7 @@ class StateEstimator:
     def __init__(self, bed: str, settings: StateSettings | None = None) -> None:
         s = self.settings = settings or StateSettings()
         self.bed = bed
-        self._newest_s = dict.fromkeys((*_VALUE_OF, _FACE), -math.inf)
+        self._newest_s = dict.fromkeys((*_VALUE_OF, _FACE, _MOVEMENT), -math.inf)
         self._face: Held[bool] = Held(s.face_hold_s)
         self._face_true_s = -math.inf
         self._expressed_s = -math.inf
@@ -43,6 +60,10 @@ class StateEstimator:
         self._epochs = Epochs(s)
         self._pain = PainCue(s)
         self._pain_looks = PainCue(s, columns=1)
+        window_s = s.pose_window_s or 0.0
+        self._posture: Vote[Posture] = Vote(window_s, s.pose_hold_s, share=s.pose_share, looks=s.pose_looks)
+        self._head_side: Vote[HeadSide] = Vote(window_s, s.pose_hold_s, share=s.pose_share, looks=s.pose_looks)
+        self._movement: Held[float] = Held(s.movement_hold_s)
         self._known = Spans(s.expression_hold_s, s.coverage_s)
 
     def observe(self, obs: Observation) -> None:
@@ -66,6 +87,9 @@ class StateEstimator:
             self._heart_rate.confirm(obs.value, obs.quality, obs.captured_s, None)
         elif isinstance(obs.value, PainLook) and reason is None:
             self._pain_looks.look((float(obs.value.present),), obs.captured_s)
+        elif isinstance(obs.value, Pose) and reason is None:
+            self._posture.see(obs.value.posture, obs.quality, obs.captured_s)
+            self._head_side.see(obs.value.head_side, obs.quality, obs.captured_s)
         elif reason is not None:
             for held in self._held_by(obs.observer):
                 held.refuse(reason, obs.captured_s)
@@ -92,6 +116,20 @@ class StateEstimator:
         else:
             self._face.refuse(reason, at_s)
 
+    def movement(self, minute: MovementSummary) -> None:
+        """Take in how the infant moved in a minute.
+
+        Raises:
+            ValueError: another bed, or a minute that ends before the last one did.
+        """
+        if minute.bed != self.bed:
+            raise ValueError(f"bed {self.bed} cannot take the movement of bed {minute.bed}")
+        self._advance(_MOVEMENT, minute.end_s)
+        if minute.index is None:
+            self._movement.refuse(Reason.OCCLUDED if minute.pose_hz > 0 else Reason.NO_INFANT, minute.end_s)
+        else:
+            self._movement.confirm(minute.index, minute.coverage, minute.end_s, minute.start_s)
+
     def state(self, now_s: float) -> PatientState:
         """What is believed at `now_s`, or at the newest observation where that is a little later; changes nothing.
 
@@ -115,9 +153,11 @@ class StateEstimator:
             cry=named(cry, Cry.CRYING, Cry.QUIET),
             heart_rate=self._heart_rate.reading(now_s),
             pain_cue=pain.reading(now_s),
-            movement=off,
+            movement=self._movement.reading(now_s) if self.settings.pose_window_s else off,
             coverage=self._known.share(now_s),
             pain_actions=self._pain.actions(now_s, pain.coverage(now_s)),
+            posture=self._posture.held.reading(now_s) if self.settings.pose_window_s else disabled(now_s),
+            head_side=self._head_side.held.reading(now_s) if self.settings.pose_window_s else disabled(now_s),
         )
 
     def _advance(self, observer: str, at_s: float) -> None:
@@ -141,10 +181,17 @@ class StateEstimator:
         eyes, cry = self._closed.held.reading(at_s), self._crying.held.reading(at_s)
         if eyes.known and seen.eyes_closed is not None:
             self._known.touch(at_s)
-        awake_s = max((at_s - r.since_s for r, awake in ((eyes, False), (cry, True)) if r.value is awake), default=None)
-        asleep = True if eyes.value is True and cry.value is False else None if awake_s is None else False
+        asleep = True if eyes.value is True and cry.value is False else None
+        since = []
+        for fact, awake, after_s in (
+            (eyes, False, self.settings.awake_open_s),
+            (cry, True, self.settings.awake_crying_s),
+        ):
+            if fact.value is awake:
+                asleep = False
+                since += [fact.since_s] if at_s - fact.since_s >= after_s else []
         continuous = at_s - before_s <= self.settings.expression_hold_s
-        self._epochs.add(before_s if continuous else at_s, at_s, asleep, awake_s or 0.0)
+        self._epochs.add(before_s if continuous else at_s, at_s, asleep, min(since, default=None))
 
 
 def _cry_of(seen: Expression) -> float | None:

@@ -18,7 +18,7 @@ from export.nights.noise import Floats
 from export.nights.said import LEVELS, Said, say
 from export.nights.story import HZ, Day, Flags, Hidden, tell
 
-TUNED_ON = range(1, 4)  # seeds of the days that the filters were chosen on
+TUNED_ON = range(1, 8)  # seeds of the days that the filters were chosen on
 FIRST_SEED = 101
 EPOCH = 30 * HZ
 GOAL_FALSE, GOAL_DELAY_S = 2.0, 3.0
