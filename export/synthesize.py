@@ -14,30 +14,41 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgemon.inference import depth_image
 from export.heart_rate.render import recipe_of, render
+from export.infant import body
 from export.infant.clip import write_clip
 from export.infant.closeup import render_closeup
 from export.infant.sample import Sample, render_sample
 
 SPLITS = ("train", "val", "test")
 VIEWS = ("face", "body", "expression")
-SIZES = {"face": 384, "body": 384, "expression": 224}
+SIZES = {"face": (384, 384), "body": body.SIZE, "expression": (224, 224)}
 IDENTITIES = 4000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `synthesize images`, `synthesize sheet`, `synthesize clip` and `synthesize pulses`."""
     kinds = parser.add_subparsers(dest="kind", required=True)
-    images = kinds.add_parser("images", help="random pictures: NNNNNN.jpg, NNNNNN.labels.png and truth.jsonl")
+    images = kinds.add_parser(
+        "images", help="random pictures: NNNNNN.jpg, .labels.png (body: .depth.png) and truth.jsonl"
+    )
     images.add_argument("--out", type=Path, required=True)
     images.add_argument("--count", type=int, required=True)
     images.add_argument("--seed", type=int, default=0)
     images.add_argument("--split", choices=SPLITS, default="train")
     images.add_argument("--view", choices=VIEWS, default="face")
     images.add_argument(
-        "--size", type=int, default=None, help="side of the square picture in px (224 for close faces, else 384)"
+        "--size",
+        type=int,
+        default=None,
+        help="side of a square picture in px (else face 384, close face 224, body 320x240)",
+    )
+    images.add_argument(
+        "--shift", action="store_true", help="bodies by settings that training never draws; only with --split test"
     )
     images.add_argument("--workers", type=int, default=1)
     sheet = kinds.add_parser("sheet", help="a contact sheet of random pictures, for a model's card: one jpg")
@@ -47,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sheet.add_argument("--seed", type=int, default=0)
     sheet.add_argument("--split", choices=SPLITS, default="test")
     sheet.add_argument("--view", choices=VIEWS, default="expression")
-    sheet.add_argument("--tile", type=int, default=176, help="side of one picture in px")
+    sheet.add_argument("--tile", type=int, default=176, help="width of one picture in px")
+    sheet.add_argument("--depth", action="store_true", help="bodies as depth")
+    sheet.add_argument("--shift", action="store_true", help="bodies by settings that training never draws")
     clip = kinds.add_parser("clip", help="a video with a pulse: FILE.mp4 and FILE.truth.json")
     clip.add_argument("--out", type=Path, required=True)
     clip.add_argument("--script", default="demo")
@@ -77,12 +90,14 @@ def identity_of(split: str, rng: np.random.Generator) -> int:
 
 
 def run_images(args: argparse.Namespace) -> int:
-    """Renders what is still missing of a set; picture N depends on seed, split, view, size and N alone."""
+    """Renders what is still missing of a set; picture N depends on seed, split, view, size, shift and N alone."""
+    if args.shift and (args.view, args.split) != ("body", "test"):
+        raise ValueError("--shift goes with --view body --split test: training never sees such settings")
     args.out.mkdir(parents=True, exist_ok=True)
     done = names_in(args.out)
-    size = args.size or SIZES[args.view]
+    size = (args.size, args.size) if args.size else SIZES[args.view]
     jobs = [
-        (args.out, number, args.seed, args.split, args.view, size)
+        (args.out, number, args.seed, args.split, args.view, size, args.shift)
         for number in range(args.count)
         if f"{number:06d}" not in done
     ]
@@ -103,7 +118,7 @@ def run_pulses(args: argparse.Namespace) -> int:
     return 0
 
 
-Job = tuple[Path, int, int, str, str, int]
+Job = tuple[Path, int, int, str, str, tuple[int, int], bool]
 PulseJob = tuple[Path, int, int, str, float]
 AnyJob = TypeVar("AnyJob")
 
@@ -140,39 +155,57 @@ def _spread(draw: Callable[[AnyJob], str], jobs: list[AnyJob], workers: int) -> 
 
 
 def render_one(job: Job) -> str:
-    """Renders and writes one picture and its labels; its truth as a JSON line."""
+    """Renders and writes one picture and its labels or depth; its truth as a JSON line."""
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
-    out, number, seed, split, view, size = job
-    sample = draw(number, seed, split, view, size)
+    out, number, seed, split, view, size, shift = job
     name = f"{number:06d}"
+    sample: Sample | body.BodySample
+    if view == "body":
+        sample = draw_body(number, seed, split, size, shift=shift)
+        cv2.imwrite(str(out / f"{name}.depth.png"), sample.depth_mm)
+    else:
+        sample = draw(number, seed, split, view, size)
+        cv2.imwrite(str(out / f"{name}.labels.png"), sample.labels)
     cv2.imwrite(str(out / f"{name}.jpg"), cv2.cvtColor(sample.rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
-    cv2.imwrite(str(out / f"{name}.labels.png"), sample.labels)
     return json.dumps({"name": name} | asdict(sample.truth))
 
 
-def draw(number: int, seed: int, split: str, view: str, size: int) -> Sample:
-    """Picture `number` of a set, of a random identity of its split."""
+def draw(number: int, seed: int, split: str, view: str, size: tuple[int, int]) -> Sample:
+    """Picture `number` of a set of faces, of a random identity of its split."""
     rng = np.random.default_rng([seed, SPLITS.index(split), VIEWS.index(view), number])
     identity = identity_of(split, rng)
     if view == "expression":
-        return render_closeup(rng, identity=identity, size=(size, size))
-    return render_sample(rng, identity=identity, size=(size, size), view=view)
+        return render_closeup(rng, identity=identity, size=size)
+    return render_sample(rng, identity=identity, size=size, view=view)
+
+
+def draw_body(number: int, seed: int, split: str, size: tuple[int, int], *, shift: bool) -> body.BodySample:
+    """Picture `number` of a set of bodies, of a random identity of its split."""
+    rng = np.random.default_rng([seed, SPLITS.index(split), VIEWS.index("body"), number])
+    settings = body.SHIFT if shift else body.TRAIN
+    return body.render_body(rng, identity=identity_of(split, rng), size=size, settings=settings)
 
 
 def run_sheet(args: argparse.Namespace) -> int:
     """Tiles the first pictures of a set, all of them synthetic newborns."""
     size = SIZES[args.view]
-    tiles = [
-        cv2.resize(
-            draw(n, args.seed, args.split, args.view, size).rgb, (args.tile, args.tile), interpolation=cv2.INTER_AREA
-        )
-        for n in range(args.columns * args.rows)
-    ]
+    tile = (args.tile, round(args.tile * size[1] / size[0]))
+    pictures = (_picture(args, number) for number in range(args.columns * args.rows))
+    tiles = [cv2.resize(picture, tile, interpolation=cv2.INTER_AREA) for picture in pictures]
     rows = [np.hstack(tiles[at : at + args.columns]) for at in range(0, len(tiles), args.columns)]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(args.out), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
     return 0
+
+
+def _picture(args: argparse.Namespace, number: int) -> NDArray[np.uint8]:
+    """RGB of a tile; depth as the network gets it where asked for."""
+    size = SIZES[args.view]
+    if args.view != "body":
+        return draw(number, args.seed, args.split, args.view, size).rgb
+    sample = draw_body(number, args.seed, args.split, size, shift=args.shift)
+    return depth_image(sample.depth_mm) if args.depth else sample.rgb
 
 
 def render_pulses(job: PulseJob) -> str:

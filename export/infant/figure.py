@@ -186,12 +186,71 @@ def _on_limb(name: str, root: str) -> bool:
     return (stem in legs) == (root == "upperleg01")
 
 
+@dataclass(frozen=True)
+class Build:
+    """How long bones and how big a head are beside the identity's own: factors."""
+
+    upper_arm: float = 1.0
+    forearm: float = 1.0
+    thigh: float = 1.0
+    shank: float = 1.0
+    head: float = 1.0
+
+
+def built(vertices: Floats, build: Build) -> Floats:
+    """The resting newborn with its bones lengthened or shortened, hands and feet in their own size."""
+    mesh, weights = load_mesh(), folded_weights()
+    out = vertices.copy()
+    head = weights[:, MOVING.index("head")][:, None]
+    out += head * (build.head - 1) * (vertices - mesh.joint(vertices, "head"))
+    for chain, scales in (
+        (("upperarm01", "lowerarm01", "wrist"), (build.upper_arm, build.forearm)),
+        (("upperleg01", "lowerleg01", "foot"), (build.thigh, build.shank)),
+    ):
+        for side in "LR":
+            for near, far, scale in zip(chain, chain[1:], scales, strict=False):
+                start, end = (mesh.joint(vertices, f"{bone}.{side}") for bone in (near, far))
+                length = float(np.linalg.norm(end - start))
+                way = (end - start) / length
+                along = ((vertices - start) @ way).clip(0, length)
+                out += _below(f"{near}.{side}")[:, None] * ((scale - 1) * along)[:, None] * way
+    return out.astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _below(bone: str) -> Floats:
+    """Per vertex the share of `bone` and of all that hangs on it."""
+    chain = ("upperarm01", "lowerarm01", "wrist") if "arm" in bone else ("upperleg01", "lowerleg01", "foot")
+    stem, _, side = bone.partition(".")
+    above = chain[: chain.index(stem)]
+    rows = [
+        index
+        for index, name in enumerate(MOVING)
+        if name.endswith(f".{side}") and _on_limb(name, chain[0]) and name.partition(".")[0] not in above
+    ]
+    share: Floats = folded_weights()[:, rows].sum(axis=1)
+    return share
+
+
+def resting(seed: int, face: Expression, build: Build | None = None, breath: float = 0.0) -> Floats:
+    """Vertices (V, 3) of the newborn of an identity before it is posed."""
+    mesh, who = load_mesh(), make_identity(seed)
+    rest = breathe(mesh, apply_expression(mesh, neutral_shape(seed), who.ethnicity, face), breath)
+    return rest if build is None else built(rest, build)
+
+
 def pose_figure(seed: int, face: Expression, pose: Pose) -> Figure:
     """Builds the newborn of an identity with an expression in a pose."""
+    return posed_figure(seed, face, resting(seed, face, breath=pose.breath), pose)
+
+
+def posed_figure(seed: int, face: Expression, rest: Floats, pose: Pose, floor: float | None = None) -> Figure:
+    """Poses a newborn at `rest`; no vertex goes below the height `floor`."""
     mesh, who = load_mesh(), make_identity(seed)
-    rest = breathe(mesh, apply_expression(mesh, neutral_shape(seed), who.ethnicity, face), pose.breath)
     moves = transforms(mesh, rest, pose)
     vertices = skin(rest, moves)
+    if floor is not None:
+        vertices[:BODY_VERTICES, 2] = np.maximum(vertices[:BODY_VERTICES, 2], floor)
     normals, cavity = surface(vertices)
     joints = {bone: mesh.joint(vertices, bone) for bone in (*KEYPOINT_BONES, "neck01", "head")}
     joints |= {eye: mesh.joint(vertices, eye) for eye in ("eye.L", "eye.R")}
@@ -204,17 +263,20 @@ def triangles(quads: Ints) -> Ints:
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).ravel().astype(np.int32)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=5)
 def dress_mask(outfit: str) -> Floats:
-    """Per vertex above 0.5 where the outfit covers it; torso and pelvis are always covered."""
+    """Per vertex above 0.5 where the outfit (of OUTFITS, or a nappy) covers it; the pelvis is always covered."""
     mesh = load_mesh()
     rest = mesh.blend(neutral_weights())
     neck = mesh.joint(rest, "neck01") + np.array([0, 0.02, 0.05], np.float32)
     away = np.linalg.norm((rest - neck) * np.array([0.85, 1.0, 0.8]), axis=1) - 0.40
     away = np.where(rest[:, 1] > neck[1] + 0.05, -1.0, away)
-    arm_limit = {"bodysuit": 0.50, "romper": 1.7, "sleepsuit": 1.9}[outfit]
-    leg_limit = {"bodysuit": 0.45, "romper": 0.95, "sleepsuit": 3.0}[outfit]
+    arm_limit = {"nappy": -0.1, "bodysuit": 0.50, "romper": 1.7, "sleepsuit": 1.9}[outfit]
+    leg_limit = {"nappy": 0.30, "bodysuit": 0.45, "romper": 0.95, "sleepsuit": 3.0}[outfit]
     reach = np.minimum(away, arm_limit - _along(mesh, rest, ("upperarm01", "lowerarm01", "wrist")))
+    if outfit == "nappy":
+        waist = mesh.joint(rest, "root")[1] + 0.42
+        reach = np.minimum(reach, waist - rest[:, 1])
     reach = np.minimum(reach, leg_limit - _along(mesh, rest, ("upperleg01", "lowerleg01", "foot")))
     out: Floats = np.clip(0.5 + 4.0 * reach, 0, 1).astype(np.float32)
     return out
@@ -237,9 +299,18 @@ def _along(mesh: InfantMesh, rest: Floats, chain: tuple[str, str, str]) -> Float
 
 
 def infant_parts(
-    figure: Figure, outfit: str, cloth: dict[str, Uniform], cap: dict[str, Uniform] | None, *, bust: bool = False
+    figure: Figure,
+    outfit: str,
+    cloth: dict[str, Uniform],
+    cap: dict[str, Uniform] | None,
+    *,
+    bust: bool = False,
+    loose: int = 4,
 ) -> list[Part]:
-    """The newborn as parts: object 1 is the bare head, 2 clothes, 7 trunk and limbs; a `bust` ends at the hips."""
+    """The newborn as parts: object 1 is the bare head, 2 clothes, 7 trunk and limbs; a `bust` ends at the hips.
+
+    Clothes hang the looser the higher `loose` is: rounds of smoothing.
+    """
     known, mesh = canon(), load_mesh()
     zeros = np.zeros(len(figure.vertices), np.float32)
     dress = dress_mask(outfit)
@@ -263,7 +334,7 @@ def infant_parts(
             1,
         )
     )
-    shell, shell_normals, cavity = _drape(figure, dress, rounds=0 if bust else 4)
+    shell, shell_normals, cavity = _drape(figure, dress, rounds=0 if bust else loose)
     extra = np.stack([zeros, zeros, dress, cavity], axis=1)
     parts.append(
         Part(

@@ -202,6 +202,14 @@ def blob(centre: Floats, radii: Floats, turn: Floats, power: float, look: Look) 
     )
 
 
+def grid_part(place: Floats, kind: tuple[int, int, int], uniforms: dict[str, Uniform]) -> Part:
+    """A (rows, columns, 3) grid of places as a cloth that wrinkles where it is hollow."""
+    wrinkle = np.clip(cv2.GaussianBlur(place[..., 2].astype(np.float32), (0, 0), 2.0) - place[..., 2], 0, 0.12) * 4
+    flat = place.reshape(-1, 3)
+    index = _grid_index(*place.shape[:2])
+    return _part(flat, _grid_normals(place).reshape(-1, 3), flat, wrinkle.ravel(), index, kind=kind, uniforms=uniforms)
+
+
 def smooth_path(points: Floats, steps: int = 6) -> Floats:
     """Catmull-Rom through (N, 3) points."""
     return catmull_rom(points.astype(np.float64), steps).astype(np.float32)
@@ -290,6 +298,7 @@ __all__ = [
     "blanket",
     "blob",
     "carer_hand",
+    "grid_part",
     "height_map",
     "mattress",
     "on_face",

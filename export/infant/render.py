@@ -134,13 +134,21 @@ class Renderer:
         flat.filter, flat.repeat_x, flat.repeat_y = (moderngl.LINEAR, moderngl.LINEAR), False, False
         return flat
 
-    def draw(self, parts: list[Part], camera: Camera, uniforms: dict[str, Uniform], light_clip: Floats) -> Buffers:
-        """Draws shadows, colours, labels, and the bare head alone (object 1) for the face's visibility."""
+    def draw(
+        self,
+        parts: list[Part],
+        camera: Camera,
+        uniforms: dict[str, Uniform],
+        light_clip: Floats,
+        *,
+        bare: bool = True,
+    ) -> Buffers:
+        """Draws shadows, colours, labels, and, where `bare`, the head alone (object 1) for the face's visibility."""
         loaded, shared, matrices = self._begin(parts, camera, uniforms, light_clip)
         ids = self._ids(loaded, shared, matrices)
         colour = self._colour(loaded, shared, matrices, keep_depth=True)
         colour[ids[..., 3] == 0] = uniforms.get("wall", 0.0)  # where nothing is, the last picture's pixels still stand
-        bare = self._ids([pair for pair in loaded if pair[0].object == 1], shared, matrices)
+        head = self._ids([pair for pair in loaded if pair[0].object == 1], shared, matrices) if bare else ids * 0
         _release(loaded)
         return Buffers(
             colour=colour,
@@ -148,7 +156,7 @@ class Renderer:
             object=ids[..., 1].astype(np.uint8),
             part=ids[..., 2].astype(np.uint8),
             depth=ids[..., 3].copy(),
-            bare_part=bare[..., 2].astype(np.uint8),
+            bare_part=head[..., 2].astype(np.uint8),
         )
 
     def draw_colour(

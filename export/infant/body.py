@@ -1,0 +1,233 @@
+"""Whole newborns in the cot as a colour and a depth camera see them, with their joints' exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.infant import covers, scene
+from export.infant.figure import Build, Figure, infant_parts, posed_figure, resting
+from export.infant.lying import POSTURE_SHARES, POSTURES, sample_lying
+from export.infant.mesh import Floats
+from export.infant.pose import KEYPOINT_BONES
+from export.infant.range_camera import RangeCamera, measure, sample_range_camera
+from export.infant.render import Buffers, Camera, Part, Uniform, renderer
+from export.infant.sample import sample_expression
+from export.infant.sensor import LIGHT_SHARES, LIGHTS, develop, sample_sensor
+
+SIZE = (320, 240)
+STATURE_MM, MESH_MM = (400.0, 560.0), 590.0  # crown to heel: preterm to term and some weeks more; the mesh's own
+OWN = (1, 2, 3, 7)  # the newborn's own objects: head, clothes, cap, trunk and limbs
+RADIUS_DM = (0.40, 0.40, 0.28, 0.28, 0.24, 0.24, 0.62, 0.62, 0.40, 0.40, 0.28, 0.28, 0.60, 0.70)
+HIP_OUT_DM = 0.12  # joints are annotated nearer to the hip's side than the mesh's bone begins
+SEEN_SHARE = 0.4
+INSIDE_JOINTS = 9
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is drawn at random, as (least, most) where two numbers are given.
+
+    Training and the shifted test share no value of `camera_mm`, `tilt_deg`, `limbs`, `head`, nor `field_deg`.
+    """
+
+    shifted: bool
+    camera_mm: tuple[float, float]
+    tilt_deg: tuple[float, float]
+    limbs: tuple[tuple[float, float], ...]
+    head: tuple[tuple[float, float], ...]
+    spans: tuple[float, float] = (0.45, 0.95)
+
+
+TRAIN = Settings(False, (550.0, 1100.0), (0.0, 33.0), ((0.88, 1.12),), ((0.94, 1.05),))
+SHIFT = Settings(True, (1150.0, 1500.0), (35.0, 48.0), ((0.70, 0.84), (1.17, 1.32)), ((0.80, 0.91), (1.08, 1.20)))
+
+
+@dataclass(frozen=True)
+class BodyTruth:
+    """What a body's picture shows.
+
+    `keypoints` are 14 in CrowdPose order (x px, y px, v): v 0 out of the picture, 1 hidden, 2 visible, by depth test.
+    `posture` is supine, side or prone; `head_side` the subject's side that the nose points to from the trunk's front
+    (midline within 25 degrees). `outfit` is nappy, bodysuit, romper or sleepsuit, `cover` none, legs, chest, chin (a
+    blanket up to there) or swaddle. `props` names what else lies on or about the newborn. `distance_mm` is from camera
+    to trunk, `tilt_deg` the view's angle to the plumb line, `stature_mm` crown to heel stretched out.
+    """
+
+    identity: int
+    scene: str
+    keypoints: tuple[tuple[float, float, int], ...]
+    posture: str
+    head_side: str
+    outfit: str
+    cover: str
+    light: str
+    props: tuple[str, ...]
+    stature_mm: float
+    distance_mm: float
+    tilt_deg: float
+    shifted: bool
+
+
+@dataclass(frozen=True)
+class BodySample:
+    """RGB (H, W, 3) uint8; depth (H, W) uint16 in mm, 0 = none; the truth."""
+
+    rgb: NDArray[np.uint8]
+    depth_mm: NDArray[np.uint16]
+    truth: BodyTruth
+
+
+def render_body(
+    rng: np.random.Generator,
+    *,
+    identity: int,
+    size: tuple[int, int] = SIZE,
+    settings: Settings = TRAIN,
+    posture: str | None = None,
+) -> BodySample:
+    """Draws one picture; `size` is (width, height)."""
+    while True:
+        sample = _attempt(rng, identity, size, settings, posture)
+        if sample is not None:
+            return sample
+
+
+def sample_build(rng: np.random.Generator, settings: Settings) -> Build:
+    """Bones of `babymoves_labels`'s proportions (see proportions.py), longer or shorter by the settings."""
+    limbs = settings.limbs[int(rng.integers(len(settings.limbs)))]
+    head = settings.head[int(rng.integers(len(settings.head)))]
+    arms, legs = (float(rng.uniform(*limbs)) for _ in range(2))
+    return Build(
+        upper_arm=1.0 * arms, forearm=0.90 * arms, thigh=0.84 * legs, shank=1.05 * legs, head=float(rng.uniform(*head))
+    )
+
+
+def _attempt(
+    rng: np.random.Generator, identity: int, size: tuple[int, int], settings: Settings, posture: str | None
+) -> BodySample | None:
+    face = sample_expression(rng)
+    rest = resting(identity, face, sample_build(rng, settings), float(rng.uniform(-1, 1)))
+    posture = posture or str(rng.choice(POSTURES, p=POSTURE_SHARES))
+    cover = covers.sample_cover(rng, posture)
+    lying = sample_lying(rng, rest, posture, wrapped=cover == "swaddle")
+    figure = posed_figure(identity, face, rest, lying.pose, lying.level + 0.004)
+    stature_mm = float(rng.uniform(*STATURE_MM))
+    mm_per_dm = 100 * stature_mm / MESH_MM
+    camera, tilt_deg = _camera(rng, figure, size, settings, mm_per_dm)
+    light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
+    infrared = light_kind == "infrared"
+    light = scene.sample_light(rng, light_kind, camera)
+    parts, uniforms, outfit = _dress(rng, figure, infrared)
+    around = covers.surround(
+        rng, figure, lying, camera, cover=cover, infrared=infrared, settings_shifted=settings.shifted
+    )
+    parts += around.parts
+    uniforms |= light.uniforms | around.uniforms
+    uniforms["camera"] = scene.triple(camera.place)
+    buffers = renderer(size).draw(parts, camera, uniforms, scene.frustum(light, camera.target, 5.0), bare=False)
+    points = keypoints(figure, camera, buffers, size)
+    if sum(v > 0 for _, _, v in points) < INSIDE_JOINTS or not any(v == 2 for _, _, v in points):
+        return None
+    rgb = develop(rng, buffers.colour, sample_sensor(rng, light_kind))
+    focal_px = 0.5 * size[1] / np.tan(np.radians(camera.field_deg) / 2)
+    albedo = buffers.colour.mean(axis=2) / max(float(np.median(buffers.colour)), 1e-6) * 0.3
+    depth_mm = measure(rng, buffers.depth * mm_per_dm, albedo, float(focal_px), _range_camera(rng, settings))
+    truth = BodyTruth(
+        identity=identity,
+        scene="body",
+        keypoints=points,
+        posture=lying.posture,
+        head_side=lying.head_side,
+        outfit=outfit,
+        cover=cover,
+        light=light_kind,
+        props=around.names,
+        stature_mm=round(stature_mm, 1),
+        distance_mm=round(float(np.linalg.norm(camera.place - camera.target)) * mm_per_dm, 1),
+        tilt_deg=round(tilt_deg, 1),
+        shifted=settings.shifted,
+    )
+    return BodySample(rgb, depth_mm, truth)
+
+
+def _range_camera(rng: np.random.Generator, settings: Settings) -> RangeCamera:
+    camera = sample_range_camera(rng)
+    if settings.shifted:
+        return replace(camera, step_px=2.2 * camera.step_px + 0.06, noise_px=2.2 * camera.noise_px + 0.05, dropout=0.7)
+    return camera
+
+
+def _camera(
+    rng: np.random.Generator, figure: Figure, size: tuple[int, int], settings: Settings, mm_per_dm: float
+) -> tuple[Camera, float]:
+    """A camera over or beside the cot, rolled at will or along the cot; and its tilt from the plumb line."""
+    body = figure.vertices[:13380:7]
+    middle = 0.5 * (body.min(axis=0) + body.max(axis=0))
+    tilt, turn = float(rng.uniform(*settings.tilt_deg)), float(rng.uniform(0, 2 * np.pi))
+    lean = np.radians(tilt)
+    away = np.array([np.sin(lean) * np.cos(turn), np.sin(lean) * np.sin(turn), np.cos(lean)], np.float32)
+    reach = float(rng.uniform(*settings.camera_mm)) / mm_per_dm / np.cos(lean)
+    roll = float(rng.uniform(0, 360)) if rng.random() < 0.5 else 90.0 * int(rng.integers(4)) + float(rng.normal(0, 8))
+    ahead = np.array([-np.sin(np.radians(roll)), np.cos(np.radians(roll)), 0.0], np.float32)
+    camera = Camera((middle + away * reach).astype(np.float32), middle, ahead, 40.0)
+    pixels, _ = camera.project(body, size)
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    span = float(((high - low) / np.array(size)).max())
+    zoom = float(rng.uniform(*settings.spans)) / span
+    field = 2 * np.degrees(np.arctan(np.tan(np.radians(40.0) / 2) / zoom))
+    focal_px = 0.5 * size[1] / np.tan(np.radians(field) / 2)
+    room = np.maximum(np.array(size) - (high - low) * zoom, 0) / 2
+    shift = rng.uniform(-1, 1, 2) * room * (1.0 if rng.random() < 0.85 else 1.5)
+    shift += ((low + high) / 2 - np.array(size) / 2) * zoom
+    right, over = camera.view()[0, :3], camera.view()[1, :3]
+    move = (right * shift[0] - over * shift[1]) * (reach / focal_px)
+    return replace(camera, place=camera.place + move, target=camera.target + move, field_deg=float(field)), tilt
+
+
+def _dress(rng: np.random.Generator, figure: Figure, infrared: bool) -> tuple[list[Part], dict[str, Uniform], str]:
+    uniforms = scene.skin_uniforms(rng, figure.identity, infrared)
+    tone = (0.5, 0.5, 0.5) if infrared else figure.identity.tone
+    uniforms["furrow"] = scene.furrows(figure, rng)
+    cap: dict[str, Uniform] | None = None
+    if rng.random() < 0.28:
+        cap = {**scene.cloth(rng, infrared, 0.5), "cap_plane": (0.0, 0.83, -0.55, float(rng.uniform(-0.08, 0.04)))}
+    outfit = str(rng.choice(covers.OUTFITS, p=covers.OUTFIT_SHARES))
+    cloth = scene.garment(rng, infrared, tone)
+    if outfit == "nappy" and rng.random() < 0.7:
+        white = rng.uniform(0.6, 0.9)
+        cloth = cloth | {"cloth_a": (white,) * 3, "cloth_b": (white * 0.92,) * 3}
+    parts = infant_parts(figure, outfit, cloth, cap, loose=1 if outfit == "nappy" else 2)
+    return parts, uniforms, outfit
+
+
+def joints_of(figure: Figure) -> Floats:
+    """World places (14, 3) of the joints in CrowdPose order."""
+    out = np.stack([*(figure.joints[bone] for bone in KEYPOINT_BONES), figure.joints["crown"], figure.joints["neck01"]])
+    across = scene.unit(out[6] - out[7])
+    out[6], out[7] = out[6] + HIP_OUT_DM * across, out[7] - HIP_OUT_DM * across
+    return out.astype(np.float32)
+
+
+def keypoints(
+    figure: Figure, camera: Camera, buffers: Buffers, size: tuple[int, int]
+) -> tuple[tuple[float, float, int], ...]:
+    """Joints as (x px, y px, v): visible where enough of a square about the joint shows the newborn within its limb."""
+    places = joints_of(figure)
+    pixels, _ = camera.project(places, size)
+    places[12] += 0.3 * scene.unit(places[13] - places[12])  # within the head: the crown lies on its outline
+    spots, depths = camera.project(places, size)
+    focal_px = 0.5 * size[1] / np.tan(np.radians(camera.field_deg) / 2)
+    own = np.isin(buffers.object, OWN)
+    out = []
+    for (x, y), (u, v), depth, radius in zip(pixels.tolist(), spots.tolist(), depths.tolist(), RADIUS_DM, strict=True):
+        inside = 0 <= x < size[0] and 0 <= y < size[1] and depth > 0
+        disc_px = max(0.5 * radius * focal_px / depth, 1.0)
+        left, top = int(max(u - disc_px, 0)), int(max(v - disc_px, 0))
+        near = np.s_[top : int(v + disc_px) + 1, left : int(u + disc_px) + 1]
+        seen = (own[near] & (np.abs(buffers.depth[near] - depth) < 1.25 * radius)) if inside else np.zeros(1)
+        shown = seen.size > 0 and seen.mean() > SEEN_SHARE
+        out.append((round(x, 2), round(y, 2), (2 if shown else 1) if inside else 0))
+    return tuple(out)
