@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -62,8 +61,9 @@ def bridged(at_s: Array, known_s: Array, values: Array, max_gap_s: float) -> Arr
     known_s, values = known_s[seen], values[seen]
     after = np.clip(np.searchsorted(known_s, at_s), 1, len(known_s) - 1)
     near = known_s[after] - known_s[after - 1] <= max_gap_s + 1e-9
-    inside = (at_s >= known_s[0] - 1e-9) & (at_s <= known_s[-1] + 1e-9)
-    return np.where(near & inside, np.interp(at_s, known_s, values), np.nan)
+    inside = (at_s >= known_s[0]) & (at_s <= known_s[-1])
+    itself = np.minimum(np.abs(at_s - known_s[after]), np.abs(at_s - known_s[after - 1])) < 1e-6
+    return np.where((near & inside) | itself, np.interp(at_s, known_s, values), np.nan)
 
 
 def _thinned(at_s: Array) -> list[int]:
@@ -186,8 +186,3 @@ def unbroken(at_s: Array, values: Array, hz: float) -> Array:
     """Series (n, k) at even times of rate `hz`, from (n,) times that may lack some; gaps of two steps are bridged."""
     even_s = at_s[0] + np.arange(int((at_s[-1] - at_s[0]) * hz + 1e-6) + 1) / hz
     return np.stack([bridged(even_s, at_s, column, 2.5 / hz) for column in values.T], axis=1)
-
-
-def increasing(at_s: list[float]) -> bool:
-    """Whether times only grow."""
-    return all(a < b for a, b in pairwise(at_s))
