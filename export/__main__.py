@@ -18,6 +18,8 @@ COMMANDS = {
     "parity": ("export.parity", "check that the graphs agree with the network they were made from"),
     "nfd-train": ("export.nfd_training", "train the seed's network by the seed's schedule"),
     "nfd-parity": ("export.nfd_parity", "check the graphs of the seed's network against it, for both backbones"),
+    "dekr-export": ("export.dekr.graph", "write HRNet and DEKR as an ONNX graph"),
+    "dekr-parity": ("export.dekr.parity", "check HRNet and DEKR, and its graphs, against the official network"),
     "nbhr-train": ("export.nbhr_training", "train NBHRnet by its three stages"),
     "ablate-face": ("export.ablation", "train the seed's network with and without its modules and compare"),
     "ablate-attention": ("export.attention_ablation", "train expression networks with each form of attention"),

@@ -104,6 +104,8 @@ def traced(
     inputs: Sequence[str] = ("image",),
     outputs: Sequence[str] = ("scores",),
     axes: Mapping[str, Mapping[int, str]] | None = None,
+    *,
+    opset: int = OPSET,
 ) -> bytes:
     """The graph of a network in evaluation mode for inputs of the example's shapes, but for the open axes."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -119,7 +121,7 @@ def traced(
             network,
             example,
             path,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,

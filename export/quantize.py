@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -42,6 +42,11 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships
 
 def to_int8(fp32: bytes, task: TaskName, tensors: Iterable[Tensor]) -> bytes:
     """The int8 graph of an fp32 one; what KEPT_FLOAT names stays float."""
+    return quantized(fp32, TASKS[task].input.name, tensors, QUANTIZED[task], KEPT_FLOAT[task])
+
+
+def quantized(fp32: bytes, name: str, tensors: Iterable[Tensor], kinds: Sequence[str], kept: Sequence[str]) -> bytes:
+    """The int8 graph of an fp32 one with the input `name`: nodes of these kinds but those whose names hold a `kept`."""
     with tempfile.TemporaryDirectory() as folder:
         source, clean, target = (Path(folder) / name for name in ("fp32.onnx", "clean.onnx", "int8.onnx"))
         source.write_bytes(fp32)
@@ -51,14 +56,14 @@ def to_int8(fp32: bytes, task: TaskName, tensors: Iterable[Tensor]) -> bytes:
         quantize_static(
             str(clean),
             str(target),
-            _Inputs(TASKS[task].input.name, tensors),
+            _Inputs(name, tensors),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=list(QUANTIZED[task]),
-            nodes_to_exclude=[name for name in names if any(part in name for part in KEPT_FLOAT[task])],
+            op_types_to_quantize=list(kinds),
+            nodes_to_exclude=[node for node in names if any(part in node for part in kept)],
         )
         return target.read_bytes()
 

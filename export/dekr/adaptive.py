@@ -67,7 +67,24 @@ class AdaptiveBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out."""
         offset = F.conv2d(x, *self.offsets(), padding=1, groups=self.groups)
-        return F.relu(self.bn(deform(x, offset, self.taps.weight, self.groups)) + x)
+        return F.relu(self.bn(deform(x, offset, self.taps.weight, None)) + x)
+
+
+class FrozenAdaptiveBlock(nn.Module):
+    """What is run of an adaptive block: the offsets' one convolution, and the taps with their normalisation folded."""
+
+    def __init__(self, block: AdaptiveBlock) -> None:
+        """`block` has its normalisation folded into its taps."""
+        super().__init__()
+        weight, bias = block.offsets()
+        groups, channels = block.groups, block.numbers.in_channels
+        self.offset = nn.Conv2d(channels, len(weight), 3, 1, 1, groups=groups)
+        self.offset.weight, self.offset.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.taps = block.taps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape in and out."""
+        return F.relu(deform(x, self.offset(x), self.taps.weight, self.taps.bias) + x)
 
 
 def regular_taps() -> Tensor:
@@ -76,15 +93,16 @@ def regular_taps() -> Tensor:
     return torch.cartesian_prod(steps, steps)
 
 
-def deform(x: Tensor, offset: Tensor, weight: Tensor, groups: int) -> Tensor:
+def deform(x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Grouped 3x3 convolution with moved taps: the sum over k of W_k x(p + R_k + offset_k(p)), bilinear.
 
-    x (B, groups * C, H, W); offset (B, groups * 18, H, W), dy and dx of each tap in cells; weight (groups * D, C, 3,
+    x (B, groups * C, H, W); offset (B, groups * 18, H, W), dy and dx of each tap in cells; weight (groups * C, C, 3,
     3); outside is nought. In an ONNX graph it is `DeformConv`.
     """
     if torch.onnx.is_in_onnx_export():
-        return _Deform.apply(x, offset, weight, groups)  # type: ignore[no-any-return, no-untyped-call]
+        return _Deform.apply(x, offset, weight, weight.new_zeros(len(weight)) if bias is None else bias)  # type: ignore[no-any-return, no-untyped-call]
     batch, _, height, width = x.shape
+    groups = len(weight) // weight.shape[1]
     maps = x.reshape(batch * groups, -1, height, width)
     moved = offset.reshape(batch * groups, TAPS, 2, height, width)
     ys = torch.arange(height, device=x.device, dtype=x.dtype)[:, None] + regular_taps().to(x)[:, 0, None, None]
@@ -93,19 +111,22 @@ def deform(x: Tensor, offset: Tensor, weight: Tensor, groups: int) -> Tensor:
     grid = torch.stack([grid_x, grid_y], dim=-1).flatten(1, 2)
     sampled = F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
     columns = sampled.reshape(batch, groups, -1, height * width)
-    kernel = weight.reshape(groups, weight.shape[0] // groups, -1)
-    return (kernel @ columns).reshape(batch, -1, height, width)
+    kernel = weight.reshape(groups, weight.shape[1], -1)
+    y = (kernel @ columns).reshape(batch, -1, height, width)
+    return y if bias is None else y + bias[:, None, None]
 
 
 class _Deform(torch.autograd.Function):
     """What the exporter sees of `deform`: one node."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, offset: Tensor, weight: Tensor, groups: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return x.new_zeros(x.shape[0], weight.shape[0], *x.shape[2:])
 
     @staticmethod
-    def symbolic(g: Any, x: Any, offset: Any, weight: Any, groups: int) -> Any:
+    def symbolic(g: Any, x: Any, offset: Any, weight: Any, bias: Any) -> Any:
         """`DeformConv` of opset 19."""
+        out, per_group, *_ = weight.type().sizes()
+        groups = out // per_group
         told = {"kernel_shape_i": [3, 3], "pads_i": [1, 1, 1, 1], "group_i": groups, "offset_group_i": groups}
-        return g.op("DeformConv", x, weight, offset, **told)
+        return g.op("DeformConv", x, weight, offset, bias, **told)
