@@ -24,7 +24,7 @@ Image = NDArray[np.uint8]  # RGB (H, W, 3)
 Tensor = NDArray[np.float32]
 
 FACE_MARGIN = 0.25  # share of the face size added on each side, so that brow and chin stay in the crop
-DEPTH_LEVEL, DEPTH_REACH_MM = 128, 500.0
+DEPTH_LEVEL, DEPTH_REACH_MM = 128, 300.0
 _ORT_ERRORS = tuple(
     getattr(ort_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
@@ -117,7 +117,7 @@ def letterbox(image: Image, size_px: tuple[int, int]) -> tuple[Image, float]:
 def depth_image(depth_mm: NDArray[np.uint16]) -> Image:
     """Depth in millimetres (H, W), 0 where there is none, as a picture of three equal channels: nearer is brighter.
 
-    The frame's median is 128; what lies 500 mm nearer is 255, 500 mm farther 1; holes are 0. The median, not the
+    The frame's median is 128; what lies 300 mm nearer is 255, 300 mm farther 1; holes are 0. The median, not the
     camera's height, sets the level, so that a camera may hang anywhere over the cot.
     """
     holes = depth_mm == 0

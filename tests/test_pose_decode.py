@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgemon.inference import depth_image
+from edgemon.inference import DEPTH_REACH_MM, depth_image
 from edgemon.manifest import ModelInput
 from edgemon.observations.pose import CELL_PX, centre_px, decode
 from edgemon.records import KEYPOINTS, HeadSide, Pose, Posture
@@ -169,9 +169,10 @@ def test_depth_shows_the_same_picture_from_any_height(depth_mm: NDArray[np.uint1
 
 def test_depth_is_brighter_where_it_is_nearer_and_black_where_it_is_none() -> None:
     depth_mm = np.full((5, 5), 1000, np.uint16)
-    depth_mm[0] = (0, 500, 900, 1100, 1500)
+    reach_mm = int(DEPTH_REACH_MM)
+    depth_mm[0] = (0, 1000 - reach_mm, 1000 - reach_mm // 5, 1000 + reach_mm // 5, 1000 + 2 * reach_mm)
     grey = depth_image(depth_mm)[..., 0]
-    assert grey[0].tolist() == [0, 255, 153, 103, 1]
+    assert grey[0].tolist() == [0, 255, 170, 86, 1]
     assert (grey[1:] == 128).all()
     assert not depth_image(np.zeros((4, 4), np.uint16)).any()
 

@@ -1,0 +1,165 @@
+"""The endless stream of cots for the pose network, turned, covered and spoiled as a ward's cameras spoil them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from edgemon.inference import Image, depth_image
+from edgemon.records import HeadSide, Posture
+from export.augment import Painter, expose
+from export.datasets.marks import read_rgb
+from export.dekr import MIRRORED, encode
+from export.pose.renders import renders
+from export.pose.samples import Floats, Kind, PoseSample, read_depth
+
+SIZE_PX = (256, 192)
+GRID_SHARE, COVER_SHARE, UPSIDE_DOWN_SHARE = 0.1, 0.3, 0.5
+TURN_SD_DEG, ZOOM, SHIFT = 18.0, (0.72, 1.3), 0.12  # of the picture
+COVERED_SHARE = (0.12, 0.4)  # of the picture's width and height
+_SWAPPED = {HeadSide.LEFT: HeadSide.RIGHT, HeadSide.RIGHT: HeadSide.LEFT}
+
+Raw = Image | NDArray[np.uint16]  # RGB (H, W, 3), or depth in mm (H, W)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cot:
+    """A picture and its infants (P, 14, 3), with the posture and head side of each."""
+
+    raw: Raw
+    persons: Floats
+    postures: tuple[Posture | None, ...]
+    head_sides: tuple[HeadSide | None, ...]
+
+
+class Cots(IterableDataset[tuple[Tensor, ...]]):
+    """Image (3, 192, 256) uint8 and the five maps of `export.dekr.Targets`."""
+
+    def __init__(self, folders: Sequence[Path], kind: Kind, seed: int) -> None:
+        self.kind, self.seed = kind, seed
+        self.samples = tuple(sample for folder in folders for sample in renders(folder, kind))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        worker = get_worker_info()
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        painter = Painter(rng)
+        while True:
+            cot = grid([self._one(rng) for _ in range(4)]) if rng.random() < GRID_SHARE else self._one(rng)
+            image, cot = spoiled(painter, cot)
+            maps = encode(cot.persons, SIZE_PX, visible_only=True, postures=cot.postures, head_sides=cot.head_sides)
+            yield (torch.from_numpy(image.transpose(2, 0, 1).copy()), *(torch.from_numpy(each) for each in maps))
+
+    def _one(self, rng: np.random.Generator) -> Cot:
+        return turned(rng, read(self.samples[int(rng.integers(len(self.samples)))]))
+
+
+def read(sample: PoseSample) -> Cot:
+    """The picture as its camera gave it, with its infants."""
+    raw = read_depth(sample.image) if sample.kind == "depth" else read_rgb(sample.image)
+    count = len(sample.persons)
+    return Cot(raw, sample.persons, (sample.posture,) * count, (sample.head_side,) * count)
+
+
+def turned(rng: np.random.Generator, cot: Cot) -> Cot:
+    """Mirrored or not, turned, zoomed and shifted into SIZE_PX; beyond its border a picture repeats its last pixels."""
+    height, width = cot.raw.shape[:2]
+    angle = float(rng.normal(0, TURN_SD_DEG)) + (180.0 if rng.random() < UPSIDE_DOWN_SHARE else 0.0)
+    zoom = min(SIZE_PX[0] / width, SIZE_PX[1] / height) * float(rng.uniform(*ZOOM))
+    matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, zoom), np.float64)
+    matrix[:, 2] += np.array(SIZE_PX) * (0.5 + rng.uniform(-SHIFT, SHIFT, 2)) - (width / 2, height / 2)
+    if rng.random() < 0.5:
+        matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
+        cot = mirrored(cot)
+    return moved(cot, matrix)
+
+
+def mirrored(cot: Cot) -> Cot:
+    """The left joints are told as right ones and the reverse; the places stay, for a matrix to move."""
+    sides = tuple(None if side is None else _SWAPPED.get(side, side) for side in cot.head_sides)
+    return replace(cot, persons=cot.persons[:, list(MIRRORED)], head_sides=sides)
+
+
+def moved(cot: Cot, matrix: NDArray[np.float64]) -> Cot:
+    """By an affine matrix (2, 3), into SIZE_PX; depth is not interpolated, for between two depths lies nothing."""
+    depth = cot.raw.ndim == 2
+    flags = cv2.INTER_NEAREST if depth else cv2.INTER_LINEAR
+    raw = cv2.warpAffine(cot.raw, matrix, SIZE_PX, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    persons = cot.persons.copy()
+    persons[..., :2] = cot.persons[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
+    outside = ((persons[..., :2] < 0) | (persons[..., :2] >= SIZE_PX)).any(axis=-1)
+    persons[..., 2] = np.where(outside, 0, persons[..., 2])
+    return replace(cot, raw=np.asarray(raw, np.uint16) if depth else np.asarray(raw, np.uint8), persons=persons)
+
+
+def grid(cots: Sequence[Cot]) -> Cot:
+    """Four cots in one picture, as `pose.mode: grid` shows them."""
+    half = np.array([[0.5, 0, 0], [0, 0.5, 0.0]])
+    width, height = SIZE_PX
+    raw, persons = np.zeros_like(cots[0].raw), []
+    for number, cot in enumerate(cots):
+        left, top = (number % 2) * width // 2, (number // 2) * height // 2
+        small = moved(cot, half)
+        raw[top : top + height // 2, left : left + width // 2] = small.raw[: height // 2, : width // 2]
+        persons.append(small.persons + np.array([left, top, 0], np.float32))
+    return Cot(
+        raw,
+        np.concatenate(persons),
+        tuple(posture for cot in cots for posture in cot.postures),
+        tuple(side for cot in cots for side in cot.head_sides),
+    )
+
+
+def spoiled(painter: Painter, cot: Cot) -> tuple[Image, Cot]:
+    """The picture as the network gets it, and its infants with what a cover hides told as hidden."""
+    rng = painter.rng
+    if rng.random() < COVER_SHARE:
+        cot = covered(painter, cot)
+    if cot.raw.ndim == 3:
+        return expose(painter, np.asarray(cot.raw, np.uint8)), cot
+    return depth_image(far(rng, np.asarray(cot.raw, np.uint16))), cot
+
+
+def covered(painter: Painter, cot: Cot) -> Cot:
+    """Something unknown, round or square, laid over a part of the picture."""
+    rng = painter.rng
+    raw, (height, width) = cot.raw.copy(), cot.raw.shape[:2]
+    half = (np.array([width, height]) * rng.uniform(*COVERED_SHARE, 2) / 2).astype(int)
+    centre = (rng.uniform(0, 1, 2) * (width, height)).astype(int)
+    mask = np.zeros((height, width), np.uint8)
+    if rng.random() < 0.5:
+        cv2.ellipse(mask, centre.tolist(), half.tolist(), float(rng.uniform(0, 180)), 0, 360, 1, -1)
+    else:
+        corners = cv2.boxPoints((centre.tolist(), (2 * half).tolist(), float(rng.uniform(0, 180))))
+        cv2.fillConvexPoly(mask, corners.astype(np.int32), 1)
+    hides = mask > 0
+    if raw.ndim == 3:
+        raw[hides] = painter.texture((width, height))[hides]
+    else:
+        raw[hides] = np.where(raw[hides] > 400, raw[hides] - int(rng.uniform(20, 180)), raw[hides])
+    persons = cot.persons.copy()
+    columns, rows = (persons[..., axis].astype(int).clip(0, most - 1) for axis, most in ((0, width), (1, height)))
+    persons[..., 2] = np.where((persons[..., 2] == 2) & hides[rows, columns], 1, persons[..., 2])
+    return replace(cot, raw=raw, persons=persons)
+
+
+def far(rng: np.random.Generator, depth_mm: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """A camera that hangs askew, is off in its scale, is noisy and is blind in places."""
+    height, width = depth_mm.shape
+    holes = depth_mm == 0
+    ramp = np.linspace(-1, 1, width)[None] * rng.normal(0, 50) + np.linspace(-1, 1, height)[:, None] * rng.normal(0, 50)
+    out = depth_mm * float(rng.uniform(0.85, 1.2)) + ramp
+    out += rng.standard_normal((height, width), np.float32) * abs(float(rng.normal(0, 4)))
+    for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.4 else 0):
+        x, y = rng.uniform(0, 1, 2) * (width, height)
+        radius = rng.uniform(2, 14)
+        holes |= np.hypot(np.arange(width)[None] - x, np.arange(height)[:, None] - y) < radius
+    return np.asarray(np.where(holes, 0, out.clip(1, 65535)), np.uint16)
