@@ -26,10 +26,21 @@ from export.nights import arguments as nights_arguments
 from export.nights.evaluate import NightsReport, evaluate_nights
 from export.pain import arguments as pain_arguments
 from export.pain.report import PainReport
+from export.pose import evaluate as pose
+from export.pose.report import PoseReport
 from export.respiration.evaluate import RespirationReport, evaluate_respiration
 
 FACE_FREE_FRAMES = 900
-Report = FaceReport | BehaviourReport | HeartRateReport | PulseReport | PainReport | RespirationReport | NightsReport
+Report = (
+    FaceReport
+    | BehaviourReport
+    | HeartRateReport
+    | PulseReport
+    | PainReport
+    | RespirationReport
+    | NightsReport
+    | PoseReport
+)
 
 
 def evaluate_face(
@@ -108,8 +119,9 @@ REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "pain": _pain,
     "respiration": _respiration,
     "nights": _nights,
+    "pose": pose.report_of,
 }
-PICTURES = ("face", "heart-rate", "behaviour")
+PICTURES = ("face", "heart-rate", "behaviour", "pose")
 
 
 def as_json(report: Report) -> str:
@@ -128,7 +140,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder of released models")
     parser.add_argument(
         "--model",
-        help="the model's name there, such as face-int8; the task's by default (heart-rate: none)",
+        help="the model's name there, such as face-int8; the task's by default (heart-rate: none); "
+        "of pose also FOLDER/NAME, or none",
     )
     parser.add_argument(
         "--data",
@@ -138,15 +151,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="renders of infants that training did not see; of heart rates any folders of recordings, "
         "by default all; of behaviour also labelled faces in any layout, by default the rendered test set; "
         "of pulse also clips of `synthesize pulses`; of pain also a csv path,subject,label; "
-        "of respiration clips of `breaths`",
+        "of respiration clips of `breaths`; of pose renders, babyPose, babymoves or COCO json",
     )
     parser.add_argument("--photographs", type=Path, help="the faces_london folder")
     parser.add_argument("--limit", type=int, help="judge only so many renders (a condition: face) or windows (pulse)")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate, behaviour)")
+    parser.add_argument("--plot", type=Path, help="draw the curves there (face, heart-rate, behaviour, pose)")
     behaviour_arguments.add_reading_arguments(parser)
     pain_arguments.add_arguments(parser)
     nights_arguments.add_arguments(parser)
+    pose.add_arguments(parser)
 
 
 def _draw(report: Report, path: Path) -> None:
@@ -163,6 +177,10 @@ def _draw(report: Report, path: Path) -> None:
         from export.behaviour.plot import plot as plot_behaviour  # noqa: PLC0415
 
         plot_behaviour({crop: reads for crop, (reads, _) in report.reads.items()}, path)
+    elif isinstance(report, PoseReport):
+        from export.pose.plot import plot as plot_pose  # noqa: PLC0415
+
+        plot_pose(report, path)
 
 
 def run(args: argparse.Namespace) -> int:

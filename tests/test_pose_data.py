@@ -30,7 +30,7 @@ def write_render(folder: Path, number: int, **also: Any) -> None:
 
 
 def test_renders_as_colour_and_as_depth(tmp_path: Path) -> None:
-    write_render(tmp_path / "r", 0, cover="blanket to the chest", light="dark", shift=True)
+    write_render(tmp_path / "r", 0, cover="blanket to the chest", light="dark", shifted=True)
     write_render(tmp_path / "r", 1, keypoints=[], posture=None, head_side=None)
     colour, empty = read_poses(tmp_path / "r", "rgb")
     assert (colour.size, colour.subject, colour.posture, colour.head_side) == (
@@ -39,7 +39,7 @@ def test_renders_as_colour_and_as_depth(tmp_path: Path) -> None:
         Posture.SIDE,
         HeadSide.LEFT,
     )
-    assert colour.groups == ("posture=side", "cover=blanket-to-the-chest", "light=dark", "shift=yes")
+    assert colour.groups == ("posture=side", "cover=blanket-to-the-chest", "light=dark", "shifted=yes")
     assert colour.persons[0, 1].tolist() == [11, 22, 1]
     assert colour.persons[0, 0].tolist() == [0, 0, 0]
     assert empty.persons.shape == (0, 14, 3)

@@ -101,14 +101,19 @@ def average_precision(pictures: Sequence[Judged]) -> Precision:
     Raises:
         ValueError: nobody has a labelled joint.
     """
-    persons = sum(int((~picture.ignored).sum()) for picture in pictures)
-    if not persons:
-        raise ValueError("average precision needs persons with labelled joints")
+    persons = _persons(pictures)
     scores = np.concatenate([picture.scores for picture in pictures])
     order = np.argsort(-scores, kind="stable")
     curves = np.array([_curve(pictures, order, persons, float(t)) for t in THRESHOLDS])
     (ap, ar), half, tight = curves.mean(axis=0), curves[0], curves[5]
     return Precision(*(float(v) for v in (ap, half[0], tight[0], ar, half[1], tight[1])))
+
+
+def _persons(pictures: Sequence[Judged]) -> int:
+    count = sum(int((~picture.ignored).sum()) for picture in pictures)
+    if not count:
+        raise ValueError("average precision and recall need persons with labelled joints")
+    return count
 
 
 def _curve(pictures: Sequence[Judged], order: NDArray[np.intp], persons: int, threshold: float) -> tuple[float, float]:
@@ -135,3 +140,14 @@ def pairs(picture: Judged) -> Iterator[tuple[int, int]]:
             used[0].add(number)
             used[1].add(person)
             yield number, person
+
+
+def recalls(samples: Sequence[PoseSample], found: Sequence[Sequence[Pose]]) -> Floats:
+    """The share of infants that are found at each of THRESHOLDS.
+
+    Raises:
+        ValueError: nobody has a labelled joint.
+    """
+    pictures = [judge(sample, poses) for sample, poses in zip(samples, found, strict=True)]
+    order = np.argsort(-np.concatenate([picture.scores for picture in pictures]), kind="stable")
+    return np.array([_curve(pictures, order, _persons(pictures), float(t))[1] for t in THRESHOLDS])

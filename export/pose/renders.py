@@ -13,7 +13,7 @@ from export.datasets.renders import Renders
 from export.pose.samples import JOINTS, Floats, Kind, PoseSample, size_of
 
 ENDINGS: dict[Kind, str] = {"rgb": ".jpg", "depth": ".depth.png"}
-GROUPED_BY = ("cover", "light", "shift")
+GROUPED_BY = ("cover", "outfit", "light", "shifted")
 Name = TypeVar("Name", bound=StrEnum)
 
 
