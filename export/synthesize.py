@@ -22,6 +22,7 @@ from export.heart_rate.render import recipe_of, render
 from export.infant import body
 from export.infant.clip import write_clip
 from export.infant.closeup import render_closeup
+from export.infant.proportions import compare, read_labels, table
 from export.infant.sample import Sample, render_sample
 
 SPLITS = ("train", "val", "test")
@@ -61,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sheet.add_argument("--tile", type=int, default=176, help="width of one picture in px")
     sheet.add_argument("--depth", action="store_true", help="bodies as depth")
     sheet.add_argument("--shift", action="store_true", help="bodies by settings that training never draws")
+    likeness = kinds.add_parser("compare", help="drawn bodies' angles and proportions beside annotated infants'")
+    likeness.add_argument("--labels", type=Path, required=True, help="folder of babymoves_labels")
+    likeness.add_argument("--count", type=int, default=400)
+    likeness.add_argument("--seed", type=int, default=0)
     clip = kinds.add_parser("clip", help="a video with a pulse: FILE.mp4 and FILE.truth.json")
     clip.add_argument("--out", type=Path, required=True)
     clip.add_argument("--script", default="demo")
@@ -80,7 +85,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0 on success."""
-    return {"images": run_images, "sheet": run_sheet, "clip": run_clip, "pulses": run_pulses}[args.kind](args)
+    commands = {
+        "images": run_images,
+        "sheet": run_sheet,
+        "compare": run_compare,
+        "clip": run_clip,
+        "pulses": run_pulses,
+    }
+    return commands[args.kind](args)
 
 
 def identity_of(split: str, rng: np.random.Generator) -> int:
@@ -206,6 +218,19 @@ def _picture(args: argparse.Namespace, number: int) -> NDArray[np.uint8]:
         return draw(number, args.seed, args.split, args.view, size).rgb
     sample = draw_body(number, args.seed, args.split, size, shift=args.shift)
     return depth_image(sample.depth_mm) if args.depth else sample.rgb
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    """Prints how supine newborns as drawn for training compare with labels; nothing is rendered."""
+    labelled = read_labels(args.labels)
+    drawn = []
+    for number in range(args.count):
+        rng = np.random.default_rng([args.seed, number])
+        lying = body.sample_scene(rng, identity_of("train", rng), body.SIZE, body.TRAIN, "supine")
+        if lying.cover != "swaddle":
+            drawn.append(lying.camera.project(body.joints_of(lying.figure), body.SIZE)[0])
+    print(f"{len(labelled)} labelled frames, {len(drawn)} drawn\n{table(compare(labelled, np.array(drawn, float)))}")
+    return 0
 
 
 def render_pulses(job: PulseJob) -> str:

@@ -45,10 +45,10 @@ def surround(
     *,
     cover: str,
     infrared: bool,
-    settings_shifted: bool,
+    shifted: bool,
 ) -> Around:
     """Mattress, cover and everything else of one picture."""
-    del settings_shifted
+    del shifted
     level = lying.level
     parts: list[Part] = []
     names: list[str] = []

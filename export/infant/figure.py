@@ -188,8 +188,10 @@ def _on_limb(name: str, root: str) -> bool:
 
 @dataclass(frozen=True)
 class Build:
-    """How long bones and how big a head are beside the identity's own: factors."""
+    """How long trunk and bones and how big a head are beside the identity's own: factors; `neck_dm` shortens the neck."""
 
+    trunk: float = 1.0
+    neck_dm: float = 0.0
     upper_arm: float = 1.0
     forearm: float = 1.0
     thigh: float = 1.0
@@ -200,6 +202,7 @@ class Build:
 def built(vertices: Floats, build: Build) -> Floats:
     """The resting newborn with its bones lengthened or shortened, hands and feet in their own size."""
     mesh, weights = load_mesh(), folded_weights()
+    vertices = _stretched(vertices, build)
     out = vertices.copy()
     head = weights[:, MOVING.index("head")][:, None]
     out += head * (build.head - 1) * (vertices - mesh.joint(vertices, "head"))
@@ -215,6 +218,18 @@ def built(vertices: Floats, build: Build) -> Floats:
                 along = ((vertices - start) @ way).clip(0, length)
                 out += _below(f"{near}.{side}")[:, None] * ((scale - 1) * along)[:, None] * way
     return out.astype(np.float32)
+
+
+def _stretched(vertices: Floats, build: Build) -> Floats:
+    """The trunk longer from shoulders to hips, the neck shorter; head and legs go along, the arms stay."""
+    mesh = load_mesh()
+    chin, top, bottom = (float(mesh.joint(vertices, bone)[1]) for bone in ("head", "upperarm01.L", "upperleg01.L"))
+    arms = _below("upperarm01.L") + _below("upperarm01.R")
+    out, height = vertices.copy(), vertices[:, 1]
+    down = (build.trunk - 1) * (top - height).clip(0, top - bottom)
+    down += build.neck_dm * ((height - top) / (chin - top)).clip(0, 1)
+    out[:, 1] -= (1 - arms) * down
+    return out
 
 
 @lru_cache(maxsize=8)

@@ -94,7 +94,7 @@ def _head_yaw_deg(rng: np.random.Generator, posture: str) -> float:
 
 
 def _head(rng: np.random.Generator, posture: str, down: float, yaw_deg: float) -> dict[str, tuple[float, float, float]]:
-    pitch = float(rng.normal(-8, 6) if posture == "prone" else rng.normal(4, 8))
+    pitch = float(rng.normal(-8, 6) if posture == "prone" else rng.normal(9, 8))
     bend = -down * float(rng.normal(16, 5)) if posture == "side" else float(rng.normal(0, 5))
     neck = rotation((0.0, 0.0, 0.5 * bend)) @ rotation((0.0, 0.45 * yaw_deg, 0.0)) @ rotation((0.4 * pitch, 0.0, 0.0))
     head = rotation((0.0, 0.0, 0.5 * bend)) @ rotation((0.0, 0.55 * yaw_deg, 0.0)) @ rotation((0.6 * pitch, 0.0, 0.0))
@@ -240,7 +240,7 @@ def _arm(rng: np.random.Generator, manner: Manner, sign: float) -> Reach:
         way = (rng.normal(0.75, 0.15), rng.normal(0.05, 0.35), rng.normal(0.10, 0.18))
         twist, flex = rng.normal(75, 20), rng.uniform(25, 125)
     else:
-        way = (rng.normal(0.48, 0.2), rng.normal(-0.75, 0.22), rng.normal(0.12, 0.25))
+        way = (rng.normal(0.40, 0.2), rng.normal(-0.75, 0.22), rng.normal(0.12, 0.25))
         twist, flex = rng.normal(0, 45), abs(rng.normal(35, 38))
     first = unit(np.array(way))
     return Reach(first, _bent(first, (0.0, 0.0, 1.0), float(twist), float(np.clip(flex, 4, 140))), rests)
@@ -253,8 +253,8 @@ def _leg(rng: np.random.Generator, manner: Manner, sign: float) -> Reach:
     if wrapped:
         way, twist, flex = (rng.normal(0.3, 0.1), -0.8, rng.normal(0.4, 0.15)), rng.normal(25, 8), rng.uniform(30, 100)
     elif posture == "supine":
-        way = (rng.normal(0.45, 0.2), rng.normal(-0.62, 0.28), abs(rng.normal(0.5, 0.3)))
-        twist, flex, rests = rng.normal(35, 20), rng.normal(72, 32), bool(rng.random() < 0.25)
+        way = (rng.normal(0.5, 0.22), rng.normal(-0.58, 0.28), abs(rng.normal(0.5, 0.3)))
+        twist, flex, rests = rng.normal(54, 20), rng.normal(103, 28), bool(rng.random() < 0.25)
     elif posture == "side":
         way = (rng.normal(0.02, 0.12), rng.normal(-0.6, 0.25), rng.normal(0.65, 0.3))
         twist, flex = rng.normal(0, 10), rng.normal(80, 28)
