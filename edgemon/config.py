@@ -126,6 +126,9 @@ class Cadence(Settings):
     )
     expression_hz: float = Field(4.0, gt=0, le=30)
     heart_rate_hz: float = Field(1.0, ge=0.5, le=5, description="a rate is told when two estimates within 2.5 s agree")
+    pose_hz: float = Field(
+        1.0, gt=0, le=30, description="rhythm and symmetry of movement need 10; rests while the board is hot or busy"
+    )
     state_s: float = Field(30.0, ge=1, le=60, description="state is repeated at least this often")
     health_s: float = Field(10.0, ge=1, le=60)
 
@@ -148,6 +151,15 @@ class PainCue(Settings):
     window_s: float = Field(60.0, ge=10, le=600)
 
 
+class PoseSettings(Settings):
+    """How several cameras share the pose network."""
+
+    mode: Literal["single", "batch", "grid"] = Field(
+        "single", description="each camera's picture by itself; all as one batch; all as tiles of one picture"
+    )
+    several: bool = Field(False, description="pictures may show other infants than those of the camera's beds")
+
+
 class Models(Settings):
     """Which models are loaded; a relative folder is resolved against the configuration file."""
 
@@ -156,12 +168,13 @@ class Models(Settings):
     expression: str = "expression"
     pulse: str | None = Field("pulse", description="the network that reads the heart rate from 2 s on; null for none")
     pain: str | None = Field(None, description="the pipeline that tells the pain cue instead of the expression network")
+    pose: str | None = Field(None, description="the network that finds joints and posture; null: no pose, no movement")
     threads: int = Field(1, ge=1, le=8)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Those that are in use."""
-        return tuple(name for name in (self.face, self.expression, self.pulse, self.pain) if name)
+        return tuple(name for name in (self.face, self.expression, self.pulse, self.pain, self.pose) if name)
 
 
 class Config(Settings):
@@ -175,6 +188,7 @@ class Config(Settings):
     mqtt: Mqtt = Mqtt()
     cadence: Cadence = Cadence()
     pain_cue: PainCue = PainCue()
+    pose: PoseSettings = PoseSettings()
     models: Models = Models()
     alarms: dict[str, AlarmSetting] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -346,6 +360,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     sections: dict[str, type[Settings]] = {
         "": Config, "beds": Bed, "mqtt": Mqtt, "tls": Tls, "cadence": Cadence, "alarms": AlarmSetting,
         "models": Models, "cot_region": Region, "pain_cue": PainCue,
+        "pose": PoseSettings,
     }  # fmt: skip
     names = [str(part) for part in loc if str(part) in sections]
     return sorted(sections[names[-1] if names else ""].model_fields)

@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from edgemon import __version__, logs
+from edgemon.cadence import Every
 from edgemon.config import Bed, Config
 from edgemon.errors import DeliveryError
 from edgemon.frames import open_source
 from edgemon.frames.capture import Capture
 from edgemon.health import Progress
-from edgemon.pipeline import TICK_S, Every, build_sights
+from edgemon.pipeline import TICK_S, build_sights
 from edgemon.reporter import Reporter
 from edgemon.signals import Waker, stop_socket
 from edgemon.systemd import Notifier

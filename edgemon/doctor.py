@@ -33,7 +33,7 @@ from edgemon.inference import Model
 CAMERA_WITHIN_S = 20.0
 BROKER_WITHIN_S = 10.0
 FREE_WARN_BYTES = 512 * 2**20
-WARM_C, HOT_C = 70.0, 80.0  # the firmware slows the cores down from 80 degrees on
+WARM_C = 70.0
 ORT_BELOW = (1, 29)  # from here on the wheels write a device id and look up a host at import
 
 _ROOT = Path("/")
@@ -319,7 +319,7 @@ def board(_config: Config, root: Path = _ROOT) -> Iterator[Finding]:
     if degrees is None:
         yield Finding("temperature", Verdict.OK, "this board does not tell")
     else:
-        verdict = Verdict.FAIL if degrees >= HOT_C else Verdict.WARN if degrees >= WARM_C else Verdict.OK
+        verdict = Verdict.FAIL if degrees >= health.HOT_C else Verdict.WARN if degrees >= WARM_C else Verdict.OK
         remedy = "" if verdict is Verdict.OK else "fit a heat sink or fan, and keep it out of the incubator's warmth"
         yield Finding("temperature", verdict, f"{degrees:.0f} degrees C", remedy)
     if bits is None:

@@ -23,6 +23,7 @@ UNDERVOLTAGE = 0x1  # the bits that are true now; the same bits shifted left by 
 FREQUENCY_CAPPED = 0x2
 THROTTLED = 0x4
 SOFT_TEMPERATURE_LIMIT = 0x8
+HOT_C = 80.0  # the firmware slows the cores down from here on
 
 _SOC_ZONES = ("cpu-thermal", "soc-thermal", "cpu_thermal", "x86_pkg_temp", "acpitz")  # the truest first
 _RTC_AGREES_S = 5.0
@@ -42,6 +43,12 @@ class Board:
     memory_bytes: int | None  # resident memory of this process
     cpu_share: float | None  # of one core, since the reading before; None at the first
     clock_source: ClockSource
+
+    @property
+    def hot(self) -> bool:
+        """Whether the cores are slowed down, or about to be."""
+        warm = self.temperature_c is not None and self.temperature_c >= HOT_C
+        return warm or bool((self.throttled or 0) & (FREQUENCY_CAPPED | THROTTLED))
 
 
 class BoardReader:

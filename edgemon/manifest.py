@@ -26,11 +26,14 @@ Images = tuple[Literal["images"], Literal[3], int, int]  # any number of images 
 
 
 class ModelInput(_Part):
-    """The image, images or clip that the network takes: float32, (x - mean) * scale per channel."""
+    """The image, images or clip that the network takes: float32, (x - mean) * scale per channel.
+
+    Depth comes as three equal channels, as `edgemon.inference.depth_image` makes them.
+    """
 
     name: Text
     shape: Image | Images | Clip
-    colour: Literal["RGB"]
+    colour: Literal["RGB", "depth"]
     mean: tuple[float, float, float]
     scale: tuple[float, float, float]
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgemon import manifest
+from edgemon.cadence import Every, Pace
 from edgemon.config import Bed, Cadence, Config
 from edgemon.errors import ModelError
 from edgemon.events.bouts import Bouts
@@ -30,57 +32,32 @@ from edgemon.frames.capture import TraceRing
 from edgemon.inference import ExpressionModel, Model, PainModel
 from edgemon.manifest import Manifest
 from edgemon.messages import Composer, Stamp
+from edgemon.movement import MotionMeter, MovementWindow
 from edgemon.observations import FaceObserver, TraceObserver
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
 from edgemon.observations.pain import PainObserver
+from edgemon.observations.pose import PoseObserver, Scene
+from edgemon.observations.pose_network import PoseNetwork
 from edgemon.observations.pulse_network import PulseNetwork
-from edgemon.records import Face, Frame, Health, HeartRate, Message, Observation, PatientState, Reason
+from edgemon.records import (
+    Face,
+    Frame,
+    Health,
+    HeartRate,
+    Message,
+    MovementSummary,
+    Observation,
+    PatientState,
+    Pose,
+    Reason,
+)
 from edgemon.states import HEART_RATE, StateEstimator, StateSettings
 
 SAMPLE_FACE_UP_TO_S = 1.0  # skin is read where the face was seen at most this long ago
 TRACE_S = 12.0
 TICK_S = 0.25  # how often there is something to say
-SEARCH_S = 10.0  # a face just lost is looked for at twice the rate for so long
-CALM_S = 10.0  # a face at rest for so long is looked for at half the rate
-EARLY = 0.1  # of a period: frames do not come on the dot
-
-
-class Every:
-    """A cadence on the clock of the frames: due at most once a period, without drift."""
-
-    def __init__(self, period_s: float) -> None:
-        self._period_s = period_s
-        self._next_s: float | None = None
-
-    def due(self, now_s: float) -> bool:
-        """Whether it is time; saying yes takes the turn."""
-        if self._next_s is not None and now_s < self._next_s - 1e-9:
-            return False
-        late = self._next_s is None or now_s > self._next_s + self._period_s
-        self._next_s = (now_s if late or self._next_s is None else self._next_s) + self._period_s
-        return True
-
-
-class Pace:
-    """When the face detector runs: at its rate, at twice that while a face was just lost, at half while all is calm."""
-
-    def __init__(self, face_hz: float) -> None:
-        self._period_s = 1 / face_hz
-        self._ran_s = -math.inf
-        self._well_s: float | None = None  # when the last turn had found the face, or when all began
-
-    def due(self, now_s: float, face: Face | None, still_s: float) -> bool:
-        """Whether it is time; saying yes takes the turn. `still_s`: for how long the face has lain found and still."""
-        missed = face is None or face.detected_s < self._ran_s
-        if not missed or self._well_s is None:
-            self._well_s = now_s
-        searching = missed and now_s - self._well_s <= SEARCH_S
-        factor = 0.5 if searching else 2.0 if still_s >= CALM_S else 1.0
-        if now_s - self._ran_s < (factor - EARLY) * self._period_s:
-            return False
-        self._ran_s = now_s
-        return True
+POSE_WINDOW_S = 15.0  # that a posture is the majority of
 
 
 class Detector(Protocol):
@@ -110,6 +87,35 @@ class OncePerPicture:
         return self._found
 
 
+class Limbs:
+    """The poses of all beds: of each camera at its turn, or of all cameras' newest frames at once; for one thread."""
+
+    def __init__(
+        self, cameras: Sequence[tuple[Bed, ...]], pose_hz: float, observer: PoseObserver, *, together: bool
+    ) -> None:
+        self.resting = False  # pose is what the board does without first; any thread may say so
+        self._beds = {bed.id: beds for beds in cameras for bed in beds}
+        self._observer = observer
+        self._together = together
+        self._period_s = 1 / pose_hz
+        turns = Every(self._period_s)
+        self._turns = {bed: turns if together else Every(self._period_s) for bed in self._beds}
+        self._newest: dict[str, Scene] = {}  # of each camera, by its first bed
+        self._waiting: dict[str, Observation] = {}
+
+    def look(self, bed: str, frame: Frame) -> tuple[Observation, ...]:
+        """What there is to say of this bed, of whose camera this is the newest frame."""
+        beds, now_s = self._beds[bed], frame.captured_s
+        first = beds[0].id
+        self._newest[first] = (frame, beds)
+        if self._turns[first].due(now_s):
+            scenes = [s for s in self._newest.values() if now_s - s[0].captured_s <= self._period_s]
+            told = self._observer.refuse(scenes, Reason.OVERLOADED) if self.resting else self._observer.observe(scenes)
+            self._waiting |= {one.bed: one for one in told}
+            self._newest.clear()
+        return (self._waiting.pop(bed),) if bed in self._waiting else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one look at one frame gave."""
@@ -119,6 +125,7 @@ class Seen:
     reason: Reason | None  # why there is no face
     observations: tuple[Observation, ...]
     failed_models: tuple[str, ...]
+    movement: MovementSummary | None = None  # of a minute that is over
 
 
 class Sight:
@@ -132,6 +139,8 @@ class Sight:
         detector: Detector,
         observers: Sequence[FaceObserver],
         heart_rate: TraceObserver,
+        limbs: Limbs | None = None,
+        movement: MovementWindow | None = None,
         models: Sequence[Manifest] = (),
     ) -> None:
         self.bed = bed
@@ -142,6 +151,10 @@ class Sight:
         self._view = View(bed.cot_region)
         self._observers = tuple(observers)
         self._heart_rate = heart_rate
+        self.limbs = limbs
+        self._movement = movement
+        region = bed.cot_region
+        self._motion = MotionMeter(region=(region.x0, region.y0, region.x1, region.y1))
         self._pace = Pace(cadence.face_hz)
         self._observe_due = Every(1 / cadence.expression_hz)
         self._heart_rate_due = Every(1 / cadence.heart_rate_hz)
@@ -149,13 +162,17 @@ class Sight:
         self._face: Face | None = None  # the newest; replaced whole, so the capture thread may read it at any time
 
     def sample(self, frame: Frame) -> None:
-        """Read the skin's colour: for every frame, in the capture thread, never blocking."""
+        """Read the skin's colour and the picture's motion: for every frame, in the capture thread, never blocking."""
+        if self._movement is not None:
+            motion = self._motion.add(frame.image, frame.captured_s)
+            if motion is not None:
+                self._movement.motion(motion)
         face = self._face
         if face is not None and frame.captured_s - face.detected_s <= SAMPLE_FACE_UP_TO_S:
             self.ring.append(regions.sample(frame, face, with_patch=self._heart_rate.reads_patches))
 
     def look(self, frame: Frame) -> Seen:
-        """Run whatever is due on this frame: the detector, the face observers, the heart rate.
+        """Run whatever is due on this frame: the detector, the face observers, the heart rate, the pose.
 
         Beds that share a camera are handed its frames, whichever of them these name.
         """
@@ -166,14 +183,28 @@ class Sight:
         observations = [o.observe(frame, self._face) for o in self._observers] if self._observe_due.due(now_s) else []
         if self._heart_rate_due.due(now_s):
             observations.append(self._heart_rate.observe(self.ring.snapshot(), now_s))
+        if self.limbs is not None:
+            observations += self.limbs.look(self.bed.id, frame)
         failed += [o.observer for o in observations if o.reason is Reason.MODEL_FAILED]
         if reason is not None:
             observations = [replace(o, reason=reason) if o.reason is Reason.NO_FACE else o for o in observations]
-        return Seen(now_s, self._face, reason, tuple(observations), tuple(failed))
+        return Seen(now_s, self._face, reason, tuple(observations), tuple(failed), self._moved(observations, now_s))
+
+    def _moved(self, observations: Sequence[Observation], now_s: float) -> MovementSummary | None:
+        """The minute of movement that is over, if one is."""
+        if self._movement is None:
+            return None
+        for one in observations:
+            if isinstance(one.value, Pose):
+                self._movement.pose(one.value, one.captured_s)
+        return self._movement.summary(now_s)
 
     def _find(self, frame: Frame) -> list[str]:
         """Detect or predict the face; the names of models that failed."""
         now_s = frame.captured_s
+        if frame.image.ndim != 3:  # depth shows no face
+            self._face, self._hidden = None, Reason.DISABLED
+            return []
         self._face = self._tracker.predict(now_s)
         if not self._pace.due(now_s, self._face, self._tracker.still_s(now_s)):
             return []
@@ -209,6 +240,7 @@ class Mind:
         self._composer = composer
         self._repeat_s = cadence.state_s
         self._estimates: list[Observation] = []  # heart rates not yet sent
+        self._minutes: list[MovementSummary] = []  # of movement, not yet sent
         self._minute = _Minute()
         self._told: tuple[object, ...] = ()
         self._told_s = -math.inf
@@ -221,6 +253,9 @@ class Mind:
             self.estimator.observe(observation)
             if observation.observer == HEART_RATE:
                 self._estimates.append(observation)
+        if seen.movement is not None:
+            self.estimator.movement(seen.movement)
+            self._minutes.append(seen.movement)
 
     def tick(self, health: Health, stamp: Stamp) -> tuple[Message, ...]:
         """What there is to say now: alarms first."""
@@ -238,6 +273,8 @@ class Mind:
             messages.append(self._composer.heart_rate(self.bed, estimate, stamp))
             self._minute.add(estimate)
         self._estimates.clear()
+        messages += [self._composer.movement(minute, stamp) for minute in self._minutes]
+        self._minutes.clear()
         if self._minute.full(stamp.at_s):
             messages.append(self._minute.message(self._composer, self.bed, stamp))
             self._minute = _Minute()
@@ -275,13 +312,16 @@ class _Minute:
 
 def _gist(state: PatientState) -> tuple[object, ...]:
     """What makes a state worth telling at once when it changes; of numbers that always change, only the reason."""
-    readings = (state.face, state.eyes, state.sleep, state.cry, state.movement)
+    readings = (state.face, state.eyes, state.sleep, state.cry, state.movement, state.posture, state.head_side)
     return (*((r.value, r.reason) for r in readings), state.heart_rate.reason, state.pain_cue.reason)
 
 
 def state_settings(config: Config) -> StateSettings:
     """How a configuration wants states to be made."""
-    return StateSettings(pain_window_s=config.pain_cue.window_s if config.pain_cue.enabled else None)
+    return StateSettings(
+        pain_window_s=config.pain_cue.window_s if config.pain_cue.enabled else None,
+        pose_window_s=max(POSE_WINDOW_S, 5 / config.cadence.pose_hz) if config.models.pose else None,
+    )
 
 
 def build_sights(config: Config) -> tuple[Sight, ...]:
@@ -303,7 +343,12 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
     pulse = (
         PulseNetwork(Model.open(folder, config.models.pulse, config.models.threads)) if config.models.pulse else None
     )
-    models = (network.manifest, expression.manifest, *(model.manifest for model in (pulse, pain) if model))
+    pose = _pose_network(config, folder)
+    models = (network.manifest, expression.manifest, *(model.manifest for model in (pulse, pain, pose) if model))
+    limbs = None
+    if pose is not None:
+        observer = PoseObserver(pose, several=config.pose.several)
+        limbs = Limbs(config.cameras, config.cadence.pose_hz, observer, together=config.pose.mode != "single")
     observers: tuple[FaceObserver, ...] = (ExpressionObserver(expression),)
     if pain is not None:
         observers += (PainObserver(pain, expression),)
@@ -314,7 +359,15 @@ def build_sights(config: Config) -> tuple[Sight, ...]:
             detector=detector,
             observers=observers,
             heart_rate=HeartRateObserver(bed.id, network=pulse),
+            limbs=limbs,
+            movement=MovementWindow(bed.id, pose.manifest.threshold("visible")) if pose else None,
             models=models,
         )
         for bed in config.beds
     )
+
+
+def _pose_network(config: Config, folder: Path) -> PoseNetwork | None:
+    if config.models.pose is None:
+        return None
+    return PoseNetwork(Model.open(folder, config.models.pose, config.models.threads), config.pose.mode)

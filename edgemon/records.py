@@ -7,7 +7,7 @@ All are frozen and checked when built, so an invalid one cannot exist. Every tim
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from typing import Final, Generic, Literal, TypeVar
 
@@ -25,6 +25,7 @@ class Reason(StrEnum):
     WARMING_UP = "warming_up"
     NO_FRAME = "no_frame"
     NO_FACE = "no_face"
+    NO_INFANT = "no_infant"  # a clear picture of the cot, and nobody in it
     TURNED_AWAY = "turned_away"
     OCCLUDED = "occluded"  # the face is there, and covered
     OBSTRUCTED = "obstructed"  # something covers the lens or the infant's place
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     LOW_SNR = "low_snr"
     STALE = "stale"
     MODEL_FAILED = "model_failed"
+    OVERLOADED = "overloaded"  # the board is too hot or too busy, and does what matters most
     DISABLED = "disabled"
 
 
@@ -387,6 +389,8 @@ class PatientState:
     movement: Reading[float]  # index 0..1
     coverage: float  # share of the last minute in which the eyes were known
     pain_actions: PainActions | None = None  # None: the cue is off
+    posture: Reading[Posture] = field(kw_only=True)
+    head_side: Reading[HeadSide] = field(kw_only=True)  # to which side the nose points, the infant's own
 
     def __post_init__(self) -> None:
         _share("coverage", self.coverage)

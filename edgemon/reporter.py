@@ -10,6 +10,7 @@ from types import TracebackType
 
 from edgemon import __version__
 from edgemon.alarm_store import AlarmStore
+from edgemon.cadence import Every
 from edgemon.commands import execute
 from edgemon.config import Config
 from edgemon.errors import CommandRefused, SourceLost, WorkerStuck
@@ -22,7 +23,7 @@ from edgemon.messages import payloads as p
 from edgemon.messages.counters import Counters
 from edgemon.messages.mqtt import Link
 from edgemon.messages.outbox import Outbox
-from edgemon.pipeline import Every, Mind, state_settings
+from edgemon.pipeline import Mind, state_settings
 from edgemon.records import DEVICE_BED, AlarmEvent, Health, Kind, Message
 from edgemon.vision import Vision
 
@@ -126,6 +127,7 @@ class Reporter:
         self._take(now_s)
         if self._board_due.due(now_s):
             self._board = self._boards.read()
+            self._vision.hot = self._board.hot
         stamp = self._stamp(now_s)
         for bed, mind in self._minds.items():
             self._send(mind.tick(self._health(bed, now_s), stamp))
@@ -216,7 +218,11 @@ class Reporter:
             software=f"edgemon {__version__}",
             beds=tuple(self._minds),
             models=[p.ModelInfo(id=m.id, version=m.version, sha256=m.sha256, precision=m.precision) for m in models],
-            capabilities=CAPABILITIES + (("pain_cue",) if self._config.pain_cue.enabled else ()),
+            capabilities=(
+                *CAPABILITIES,
+                *(("pain_cue",) if self._config.pain_cue.enabled else ()),
+                *(("posture", "head_side", "movement") if self._config.models.pose else ()),
+            ),
             alarms=[_limit(row) for row in self._conditions],
             delivery=self._config.mqtt.delivery,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -15,6 +16,9 @@ from edgemon.health import Progress
 from edgemon.pipeline import Seen, Sight
 from edgemon.records import Frame
 
+LATE_S = 0.25  # the mean age of a picture that has been looked at, above which the board is too busy
+LATE_OVER_S = 5.0
+REST_S = 30.0
 WAITING_MAX = 256  # looks that the I/O loop has not taken up yet; more are dropped and counted
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,26 @@ class Eye:
     sights: tuple[Sight, ...]
 
 
+class Load:
+    """When the stages that matter least rest: while the board is hot, or looks come late, and for a while after."""
+
+    def __init__(self) -> None:
+        self._late_s = 0.0
+        self._looked_s: float | None = None
+        self._until_s = -math.inf
+
+    def heavy(self, late_s: float, now_s: float, *, hot: bool) -> bool:
+        """Whether they rest; `late_s` is the age of the picture that was looked at just now."""
+        gap_s = 0.0 if self._looked_s is None else now_s - self._looked_s
+        self._looked_s = now_s
+        self._late_s += -math.expm1(-gap_s / LATE_OVER_S) * (late_s - self._late_s)
+        if hot or self._late_s > LATE_S:
+            if now_s >= self._until_s:
+                log.warning("pose rests: %s", "the board is hot" if hot else f"looks are {self._late_s:.2f} s late")
+            self._until_s = now_s + REST_S
+        return now_s < self._until_s
+
+
 class Vision(threading.Thread):
     """Looks at the newest frame of each camera in turn until stopped, or until one needs a new process."""
 
@@ -35,11 +59,13 @@ class Vision(threading.Thread):
         self.eyes: tuple[Eye, ...] = ()
         self.seen: queue.Queue[tuple[str, Seen]] = queue.Queue(WAITING_MAX)
         self.dropped = 0
+        self.hot = False  # the I/O loop, which reads the board, says so
         self.failure: WorkerStuck | None = None
         self.sights = tuple(sights)
         self._progress = progress
         self._fresh = threading.Event()
         self._stopping = False
+        self._load = Load()
 
     def watch(self, captures: Sequence[Capture]) -> None:
         """Say which capture belongs to which sight, in order, and begin; several sights may share one."""
@@ -93,7 +119,10 @@ class Vision(threading.Thread):
         seen = sight.look(frame)
         done_s = time.monotonic()
         self._progress.took("look", done_s - begun_s)
-        self._progress.took("frame_to_look", max(0.0, done_s - frame.captured_s))
+        late_s = max(0.0, done_s - frame.captured_s)
+        self._progress.took("frame_to_look", late_s)
+        if sight.limbs is not None:
+            sight.limbs.resting = self._load.heavy(late_s, done_s, hot=self.hot)
         try:
             self.seen.put_nowait((sight.bed.id, seen))
         except queue.Full:

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import BED, alarm_event, bout, composer, hour, minute, patient, stamp
+from wire import BED, alarm_event, bout, composer, hour, minute, moved, patient, stamp
 
 from edgemon.errors import DeliveryError
 from edgemon.messages import MAX_PAYLOAD_BYTES, TOPICS, Composer, Stamp, address, decode, encode, schema
@@ -47,6 +47,7 @@ def one_of_each(compose: Composer) -> list[Message]:
         compose.state(patient(), [alarm_event(), alarm_event("hr_low", presence=Presence.OFF)], now),
         compose.heart_rate(BED, patient().heart_rate, now),
         minute(compose),
+        compose.movement(moved(), now),
         compose.behaviour(bout(phase=Phase.END), now),
         compose.summary(hour(), now),
         compose.alarm(alarm_event(), now, ack=p.Acknowledgement(by="station-1", at=now.ts)),
@@ -118,7 +119,7 @@ def test_the_composer_gives_the_same_bytes_for_the_same_records(seconds: list[fl
 
 def test_ids_rise_over_all_messages_of_a_device() -> None:
     payloads = [message.payload for message in one_of_each(composer())]
-    assert [payload.seq for payload in payloads if isinstance(payload, p.Header)] == list(range(1, 11))
+    assert [payload.seq for payload in payloads if isinstance(payload, p.Header)] == list(range(1, 12))
     assert payloads[2].id == "cot-pi-1/b00t/3"  # type: ignore[union-attr]
 
 

@@ -154,7 +154,7 @@ def test_mosquitto_sub_sees_payloads_that_keep_the_published_schemas(
             for message in one_of_each(device.composer):
                 device.do(lambda message=message: device.link.send(message))  # type: ignore[misc]
             seen: set[str] = set()
-            while len(seen) < 9:
+            while len(seen) < 10:
                 topic, payload = sub.stdout.readline().split(" ", 1)
                 model = address(topic).topic.model.__name__
                 schema = json.loads((ROOT / f"tests/golden/schema/{model}.json").read_text())
@@ -182,8 +182,8 @@ def test_a_device_that_writes_outside_its_id_gets_nothing_through(broker: Broker
             for message in one_of_each(device.composer):
                 device.do(lambda message=message: device.link.send(message))  # type: ignore[misc]
             eventually(lambda: (broker.folder / "log").read_text().count("Denied PUBLISH") > 8, what="refusals")
-            # what MQTT 5 tells us was refused stays in the outbox: alarm, event, minute, summary, response
-            assert device.outbox.waiting == 5
+            # what MQTT 5 tells us was refused stays in the outbox: alarm, event, minutes, summary, response
+            assert device.outbox.waiting == 6
         assert ear.heard == []
 
 
@@ -383,7 +383,7 @@ def test_watch_shows_the_bed_and_its_receipts_empty_the_outbox(broker: Broker, t
     with Device(broker.settings(delivery="receipt"), tmp_path) as device:
         for message in one_of_each(device.composer)[1:]:
             device.do(lambda message=message: device.link.send(message))  # type: ignore[misc]
-        eventually(lambda: device.outbox.waiting == 5)
+        eventually(lambda: device.outbox.waiting == 6)
         watcher = threading.Thread(
             target=watch,
             args=(broker.settings(STATION),),

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgemon.cadence import Every, Pace
 from edgemon.config import Bed, Cadence
 from edgemon.errors import ModelError
 from edgemon.events.conditions import settings_for
 from edgemon.faces.detect import Detection
 from edgemon.messages import Composer, Stamp
 from edgemon.messages import payloads as p
-from edgemon.pipeline import Every, Mind, OncePerPicture, Pace, Seen, Sight
+from edgemon.pipeline import Mind, OncePerPicture, Seen, Sight
 from edgemon.records import (
     Expression,
     Face,

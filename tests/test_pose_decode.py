@@ -172,7 +172,7 @@ def test_depth_is_brighter_where_it_is_nearer_and_black_where_it_is_none() -> No
     reach_mm = int(DEPTH_REACH_MM)
     depth_mm[0] = (0, 1000 - reach_mm, 1000 - reach_mm // 5, 1000 + reach_mm // 5, 1000 + 2 * reach_mm)
     grey = depth_image(depth_mm)[..., 0]
-    assert grey[0].tolist() == [0, 255, 170, 86, 1]
+    assert grey[0].tolist() == [0, 255, 153, 103, 1]
     assert (grey[1:] == 128).all()
     assert not depth_image(np.zeros((4, 4), np.uint16)).any()
 

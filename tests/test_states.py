@@ -220,7 +220,7 @@ def test_what_is_not_for_this_estimator_is_refused() -> None:
     wrong = (
         Observation("cot-2", EXPRESSION, 0.0, OPEN, None, 1.0, "m@1"),
         Observation(BED, HEART_RATE, 0.0, OPEN, None, 1.0, "m@1"),
-        Observation(BED, "pose", 0.0, None, Reason.DARK, 1.0, "m@1"),
+        Observation(BED, "no_such", 0.0, None, Reason.DARK, 1.0, "m@1"),
     )
     for observation in wrong:
         with pytest.raises(ValueError, match=r"bed|observer"):

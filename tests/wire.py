@@ -10,9 +10,13 @@ from edgemon.records import (
     Eyes,
     HeartRate,
     Kind,
+    LimbMovement,
     Message,
+    MotionSummary,
+    MovementSummary,
     PatientState,
     Phase,
+    Posture,
     Presence,
     Priority,
     Reading,
@@ -67,6 +71,18 @@ def hour(bed: str = BED) -> BehaviourSummary:
     return BehaviourSummary(bed, "hour", -3500.0, 100.0, 2000.0, 700.0, 90.0, 2610.0, 2, 3, 1500.0, 1, 90.0)
 
 
+def moved(bed: str = BED) -> MovementSummary:
+    """A minute in which the arms moved and the legs were covered, with a pose a second."""
+    arm, leg = LimbMovement(0.9, 0.41237, 0.25), LimbMovement(0.1, None, None)
+    motion = MotionSummary(0.012, 0.02, 0.7, 0.5, 0.45, 0.1, 0.3, 4.2, 1.5, 0.8)
+    return MovementSummary(
+        bed=bed, start_s=40.0, end_s=100.0, coverage=0.5, pose_hz=1.0, frames_hz=30.0,
+        left_arm=arm, right_arm=arm, left_leg=leg, right_leg=leg, index=0.25, still=0.5, position_entropy_bits=2.5,
+        dominant_hz=None, spectral_entropy=None, arms_correlation=None, legs_correlation=None, onsets=None,
+        synchrony=None, motion=motion,
+    )  # fmt: skip
+
+
 def patient(bed: str = BED) -> PatientState:
     """A sleeping infant in the dark, whose heart rate is seen."""
     dark = Reason.DARK
@@ -81,4 +97,6 @@ def patient(bed: str = BED) -> PatientState:
         pain_cue=Reading(None, Reason.DISABLED, 0.0, 0.0, 0.0),
         movement=Reading(0.04, None, 1.0, 99.0, 99.0),
         coverage=0.91,
+        posture=Reading(Posture.SUPINE, None, 0.9, 50.0, 99.0),
+        head_side=Reading(None, Reason.LOW_SNR, 0.0, 98.0, 99.0),
     )

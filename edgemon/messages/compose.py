@@ -6,7 +6,7 @@ import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from edgemon.records import (
     BehaviourSummary,
     HeartRate,
     Message,
+    MovementSummary,
     Observation,
     PatientState,
     Presence,
@@ -156,6 +157,8 @@ class Composer:
             heart_rate=_heart_rate(state.heart_rate, stamp),
             pain_cue=_pain_cue(state, stamp),
             movement=p.MovementReading(value=_rounded(state.movement.value), **_measure(state.movement, stamp)),
+            posture=p.PostureReading(value=state.posture.value, **_measure(state.posture, stamp)),
+            head_side=p.HeadSideReading(value=state.head_side.value, **_measure(state.head_side, stamp)),
             coverage=round(state.coverage, 3),
             active_alarms=_active(active_alarms, stamp),
         )
@@ -182,6 +185,13 @@ class Composer:
             method=method,
         )
         return self._message(t.HEART_RATE_MINUTE, payload)
+
+    def movement(self, minute: MovementSummary, stamp: Stamp) -> Message:
+        """How the infant moved in a minute."""
+        told = {name: _all_rounded(value) for name, value in asdict(minute).items()}
+        span = {"start": stamp.wall(told.pop("start_s")), "end": stamp.wall(told.pop("end_s"))}
+        payload = p.Movement.model_validate({**told, **self._header(minute.bed, stamp), **span})
+        return self._message(t.MOVEMENT, payload)
 
     def behaviour(self, event: BehaviourEvent, stamp: Stamp) -> Message:
         """A bout that began, goes on or ended."""
@@ -293,6 +303,13 @@ class Composer:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 3)
+
+
+def _all_rounded(value: Any) -> Any:
+    """Every real number within, rounded as all are."""
+    if isinstance(value, dict):
+        return {name: _all_rounded(part) for name, part in value.items()}
+    return _rounded(value) if isinstance(value, float) else value
 
 
 def _minutes(seconds: float) -> float:

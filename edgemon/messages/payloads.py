@@ -6,7 +6,20 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from edgemon.records import Activation, ClockSource, Cry, Eyes, Kind, Phase, Presence, Priority, Reason, Sleep
+from edgemon.records import (
+    Activation,
+    ClockSource,
+    Cry,
+    Eyes,
+    HeadSide,
+    Kind,
+    Phase,
+    Posture,
+    Presence,
+    Priority,
+    Reason,
+    Sleep,
+)
 
 VERSION = 1
 INTENDED_USE = (
@@ -130,7 +143,15 @@ class PainCueReading(Measured[float]):
 
 
 class MovementReading(Measured[float]):
-    """Movement index 0..1."""
+    """Movement index of the newest minute: 0 no limb moved .. 1 all four moved all the time."""
+
+
+class PostureReading(Measured[Posture]):
+    """How the infant lies: on its back, side or belly."""
+
+
+class HeadSideReading(Measured[HeadSide]):
+    """The infant's own side to which the nose points."""
 
 
 class HeartRateReading(Measured[float]):
@@ -252,6 +273,8 @@ class State(Header):
     heart_rate: HeartRateReading
     pain_cue: PainCueReading
     movement: MovementReading
+    posture: PostureReading
+    head_side: HeadSideReading
     coverage: Share = Field(description="share of the last minute in which the eyes were known")
     active_alarms: tuple[ActiveAlarm, ...]
 
@@ -275,6 +298,57 @@ class HeartRateMinute(Durable):
     code: Coding = HEART_RATE
     unit: Literal["/min"] = "/min"
     method: Ref
+
+
+class Limb(Payload):
+    """How a wrist or ankle moved against the trunk; null where it was seen for too little of the minute."""
+
+    seen: Share = Field(description="share of the minute")
+    speed_trunks_s: Seconds | None = Field(description="mean speed, in trunk lengths a second")
+    active: Share | None = Field(description="share of the time seen in which it moved faster than the threshold")
+
+
+class PictureMotion(Payload):
+    """Quantity and centroid of motion of the picture, at the camera's frame rate; lengths are shares of the picture."""
+
+    quantity: Share = Field(description="mean share of pixels that changed between two frames")
+    quantity_sd: float
+    moving: Share = Field(description="share of the frames in which something changed")
+    x: float | None
+    y: float | None
+    centroid_sd: float | None
+    centroid_speed: float | None = Field(description="mean, a second")
+    centroid_acceleration: float | None = Field(description="mean, a second squared")
+    dominant_hz: float | None = Field(description="within 0.3..5 Hz")
+    spectral_entropy: float | None = Field(description="0 one rate only, 1 all alike")
+
+
+class Movement(Durable):
+    """How the infant moved in one minute, as far as it was seen; null where that is too little to tell.
+
+    Information for people who study movement; no general-movement assessment, and no part of one. Rhythm, correlation
+    and synchrony need 10 poses a second.
+    """
+
+    start: Ts
+    end: Ts
+    coverage: Share = Field(description="share of the four limbs' time in which they were seen")
+    pose_hz: Seconds
+    frames_hz: Seconds
+    left_arm: Limb
+    right_arm: Limb
+    left_leg: Limb
+    right_leg: Limb
+    index: Share | None = Field(description="0 no limb moved .. 1 all four moved all the time")
+    still: Share | None = Field(description="share of the time in which no limb that was seen moved")
+    position_entropy_bits: float | None
+    dominant_hz: float | None = Field(description="of the limbs' velocity, within 0.3..5 Hz")
+    spectral_entropy: Share | None = Field(description="0 one rate only, 1 all alike")
+    arms_correlation: float | None
+    legs_correlation: float | None
+    onsets: int | None = Field(description="how often a limb began to move")
+    synchrony: Share | None = Field(description="share of the onsets in which three limbs or more began within 0.3 s")
+    motion: PictureMotion | None
 
 
 class Behaviour(Durable):

@@ -60,6 +60,10 @@ HEART_RATE_MINUTE = Topic(
     "vitals/hr/min", p.HeartRateMinute, 1, False, 7 * DAY_S, OUTBOX, "device", False,
     "every minute: min, median, max, share of valid estimates", Rank.MINUTE,
 )  # fmt: skip
+MOVEMENT = Topic(
+    "movement", p.Movement, 1, False, 7 * DAY_S, OUTBOX, "device", False,
+    "every minute, where there is a pose network: activity of each limb, motion of the picture", Rank.MINUTE,
+)  # fmt: skip
 EVENT = Topic(
     "event/{}", p.Behaviour, 1, False, 7 * DAY_S, OUTBOX, "device", False,
     "sleep, cry, pain_cue, presence, movement: start, update, end",
@@ -84,7 +88,10 @@ RESPONSE = Topic(
     "what became of a command", Rank.RESPONSE,
 )  # fmt: skip
 
-TOPICS = (AVAIL, BIRTH, HEALTH, STATE, HEART_RATE, HEART_RATE_MINUTE, EVENT, SUMMARY, ALARM, RECEIPT, COMMAND, RESPONSE)
+TOPICS = (
+    AVAIL, BIRTH, HEALTH, STATE, HEART_RATE, HEART_RATE_MINUTE, MOVEMENT, EVENT, SUMMARY, ALARM, RECEIPT, COMMAND,
+    RESPONSE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,9 @@ class ExpressionObserver:
 
 
 def hidden(frame: Frame, face: Face | None) -> Reason | None:
-    """Why nothing can be read from this face in this frame, if so."""
+    """Why nothing can be read from this face in this frame, if so; depth shows no face."""
+    if frame.image.ndim != 3:
+        return Reason.DISABLED
     if face is None:
         return Reason.NO_FACE
     if frame.captured_s - face.detected_s > STALE_S:

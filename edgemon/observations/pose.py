@@ -1,17 +1,25 @@
-"""The joints, the posture and the head's side of infants, from the maps of a pose network (DEKR)."""
+"""The joints, the posture and the head's side of infants in pictures of whole cots, with a reason where there are none.
+
+`decode` reads the maps of a pose network (DEKR); the observer says what they mean for each bed.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgemon.records import KEYPOINTS, HeadSide, Pose, Posture
+from edgemon.config import Bed
+from edgemon.errors import ModelError
+from edgemon.observations.expression import DARK, Promise
+from edgemon.records import KEYPOINTS, Frame, HeadSide, Observation, Pose, Posture, Reason
 
+Image = NDArray[np.uint8]  # RGB (H, W, 3)
 Tensor = NDArray[np.float32]
+Scene = tuple[Frame, tuple[Bed, ...]]  # the newest frame of one camera, and the beds that it shows
 
 CELL_PX: Final = 4.0  # of the maps, in pixels of the network's input
 POSTURES: Final = (Posture.SUPINE, Posture.SIDE, Posture.PRONE)  # the order of the attributes' logits
@@ -20,10 +28,93 @@ TRUNK: Final = tuple(map(KEYPOINTS.index, ("left_shoulder", "right_shoulder", "l
 HEAD: Final = tuple(map(KEYPOINTS.index, ("head", "neck")))
 TRUNK_JOINTS: Final = 2  # of TRUNK that must be seen for a posture, with one of HEAD for the head's side
 
+SEEN_JOINTS: Final = 4  # with fewer the infant is covered
+HOLES: Final = 0.8  # share of a depth frame without depth above which something is before the lens
+
 _JOINTS: Final = len(KEYPOINTS)
 _MOST: Final = 30  # centres that are looked at; this and the two below are the official decoder's
 _SAME_JOINTS: Final = 7  # two poses with more joints than this in the same places are one infant's
 _SAME_PLACE: Final = 0.05  # of the diagonal of the better pose
+
+
+class PoseReader(Protocol):
+    """A pose network; see `edgemon.observations.pose_network.PoseNetwork`."""
+
+    @property
+    def manifest(self) -> Promise: ...
+    @property
+    def takes_depth(self) -> bool: ...
+    def read(self, frames: Sequence[Frame], *, several: bool) -> list[tuple[Pose, ...]]: ...
+
+
+class PoseObserver:
+    """Reads the pose of the infant in each bed; remembers nothing, so one serves all.
+
+    `several`: pictures may show more infants than those of the camera's beds, such as a neighbour's. Then, as where
+    beds share a camera, each bed takes the surest infant whose centre lies in its region.
+
+    Raises:
+        ModelError: the manifest lacks the threshold visible.
+    """
+
+    name = "pose"
+
+    def __init__(self, network: PoseReader, *, several: bool = False) -> None:
+        self._network, self._several = network, several
+        self._visible_from = network.manifest.threshold("visible")
+
+    def observe(self, scenes: Sequence[Scene]) -> tuple[Observation, ...]:
+        """One observation for each bed of each camera; the network is shown all pictures at once."""
+        why = [self._why_not(frame) for frame, _ in scenes]
+        clear = [scene for scene, reason in zip(scenes, why, strict=True) if reason is None]
+        several = self._several or any(len(beds) > 1 for _, beds in clear)
+        try:
+            found = iter(self._network.read([frame for frame, _ in clear], several=several) if clear else ())
+        except ModelError:
+            found, why = iter(()), [reason or Reason.MODEL_FAILED for reason in why]
+        seen: list[Observation] = []
+        for (frame, beds), reason in zip(scenes, why, strict=True):
+            poses = next(found) if reason is None else ()
+            seen += [self._judge(bed, frame, poses, reason) for bed in beds]
+        return tuple(seen)
+
+    def refuse(self, scenes: Sequence[Scene], reason: Reason) -> tuple[Observation, ...]:
+        """The same without a look."""
+        return tuple(self._told(bed, frame, reason, 0.0) for frame, beds in scenes for bed in beds)
+
+    def _why_not(self, frame: Frame) -> Reason | None:
+        depth = frame.image.ndim == 2
+        if depth is not self._network.takes_depth:
+            return Reason.DISABLED
+        if depth:
+            return Reason.OBSTRUCTED if float((frame.image[::4, ::4] == 0).mean()) > HOLES else None
+        return Reason.DARK if float(frame.image[::8, ::8].mean()) < DARK else None
+
+    def _judge(self, bed: Bed, frame: Frame, poses: tuple[Pose, ...], reason: Reason | None) -> Observation:
+        if reason is not None:
+            return self._told(bed, frame, reason, 0.0)
+        pose = next((pose for pose in poses if _lies_in(bed, frame, pose)), None)
+        if pose is None:
+            return self._told(bed, frame, Reason.NO_INFANT, 0.0)
+        scores = pose.keypoints[:, 2]
+        seen = scores[scores >= self._visible_from]
+        if len(seen) < SEEN_JOINTS:
+            return self._told(bed, frame, Reason.OCCLUDED, float(scores.mean()))
+        return self._told(bed, frame, pose, min(pose.score, float(seen.mean())))
+
+    def _told(self, bed: Bed, frame: Frame, what: Pose | Reason, quality: float) -> Observation:
+        value, reason = (None, what) if isinstance(what, Reason) else (what, None)
+        label = self._network.manifest.label
+        return Observation(bed.id, self.name, frame.captured_s, value, reason, quality, label)
+
+
+def _lies_in(bed: Bed, frame: Frame, pose: Pose) -> bool:
+    """Whether the centre lies in the bed's region; whose region is the whole picture takes it wherever it is."""
+    height, width = frame.image.shape[:2]
+    x, y = centre_px(pose)
+    x, y = min(1.0, max(0.0, x / width)), min(1.0, max(0.0, y / height))
+    region = bed.cot_region
+    return bool(region.x0 <= x <= region.x1 and region.y0 <= y <= region.y1)
 
 
 def decode(
@@ -75,14 +166,13 @@ def _centres(centre: Tensor, at_least: float, several: bool) -> Iterator[tuple[i
 
 
 def _scores(heatmaps: Tensor, joints: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The highest of the four cells around each joint, 0..1; what lies outside the maps counts 0."""
+    """The highest of the nine cells around each joint, 0..1; what lies outside the maps counts 0."""
     _, height, width = heatmaps.shape
-    left_top = np.clip(np.floor(joints), -2, (width, height)).astype(int)
-    padded = np.pad(heatmaps, ((0, 0), (2, 2), (2, 2)))
-    columns, rows = (left_top + 2).T
+    columns, rows = np.clip(np.rint(joints), -2, (width + 1, height + 1)).astype(int).T + 3
+    padded = np.pad(heatmaps, ((0, 0), (3, 3), (3, 3)))
     which = np.arange(len(joints))
-    corners = [padded[which, rows + down, columns + right] for down in (0, 1) for right in (0, 1)]
-    return np.asarray(np.clip(np.max(corners, axis=0), 0.0, 1.0))
+    around = [padded[which, rows + down, columns + right] for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    return np.asarray(np.clip(np.max(around, axis=0), 0.0, 1.0))
 
 
 def _attributes(
@@ -118,4 +208,4 @@ def _same(better: Pose, other: Pose) -> bool:
     places = better.keypoints[:, :2].astype(float)
     near_px = _SAME_PLACE * math.hypot(*np.ptp(places, axis=0))
     apart_px = np.linalg.norm(places - other.keypoints[:, :2], axis=1)
-    return int((apart_px < near_px).sum()) > _SAME_JOINTS
+    return bool((apart_px < near_px).sum() > _SAME_JOINTS)

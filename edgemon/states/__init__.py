@@ -4,7 +4,7 @@ Rules of this package: only observations change anything; `state` is a pure func
 a value that is not confirmed for its hold time becomes unknown with the reason why.
 """
 
-from edgemon.states.estimator import EXPRESSION, HEART_RATE, StateEstimator
+from edgemon.states.estimator import EXPRESSION, HEART_RATE, POSE, StateEstimator
 from edgemon.states.settings import StateSettings
 
-__all__ = ["EXPRESSION", "HEART_RATE", "StateEstimator", "StateSettings"]
+__all__ = ["EXPRESSION", "HEART_RATE", "POSE", "StateEstimator", "StateSettings"]

@@ -9,24 +9,21 @@ from edgemon.records import (
     Cry,
     Expression,
     Eyes,
-    HeadSide,
     HeartRate,
     MovementSummary,
     Observation,
     PainLook,
     PatientState,
     Pose,
-    Posture,
-    Reading,
     Reason,
 )
+from edgemon.states.body import Body
 from edgemon.states.epochs import Epochs
 from edgemon.states.held import Held, named
 from edgemon.states.pain import PainCue
 from edgemon.states.settings import StateSettings
 from edgemon.states.spans import Spans
 from edgemon.states.switch import Switch
-from edgemon.states.vote import Vote
 
 EXPRESSION: Final = "expression"
 HEART_RATE: Final = "heart_rate"
@@ -60,10 +57,7 @@ class StateEstimator:
         self._epochs = Epochs(s)
         self._pain = PainCue(s)
         self._pain_looks = PainCue(s, columns=1)
-        window_s = s.pose_window_s or 0.0
-        self._posture: Vote[Posture] = Vote(window_s, s.pose_hold_s, share=s.pose_share, looks=s.pose_looks)
-        self._head_side: Vote[HeadSide] = Vote(window_s, s.pose_hold_s, share=s.pose_share, looks=s.pose_looks)
-        self._movement: Held[float] = Held(s.movement_hold_s)
+        self._body = Body(s)
         self._known = Spans(s.expression_hold_s, s.coverage_s)
 
     def observe(self, obs: Observation) -> None:
@@ -88,8 +82,7 @@ class StateEstimator:
         elif isinstance(obs.value, PainLook) and reason is None:
             self._pain_looks.look((float(obs.value.present),), obs.captured_s)
         elif isinstance(obs.value, Pose) and reason is None:
-            self._posture.see(obs.value.posture, obs.quality, obs.captured_s)
-            self._head_side.see(obs.value.head_side, obs.quality, obs.captured_s)
+            self._body.see(obs.value, obs.quality, obs.captured_s)
         elif reason is not None:
             for held in self._held_by(obs.observer):
                 held.refuse(reason, obs.captured_s)
@@ -125,10 +118,7 @@ class StateEstimator:
         if minute.bed != self.bed:
             raise ValueError(f"bed {self.bed} cannot take the movement of bed {minute.bed}")
         self._advance(_MOVEMENT, minute.end_s)
-        if minute.index is None:
-            self._movement.refuse(Reason.OCCLUDED if minute.pose_hz > 0 else Reason.NO_INFANT, minute.end_s)
-        else:
-            self._movement.confirm(minute.index, minute.coverage, minute.end_s, minute.start_s)
+        self._body.moved(minute)
 
     def state(self, now_s: float) -> PatientState:
         """What is believed at `now_s`, or at the newest observation where that is a little later; changes nothing.
@@ -142,7 +132,6 @@ class StateEstimator:
         now_s = max(now_s, newest_s)
         eyes = self._closed.held.reading(now_s)
         cry = self._crying.held.reading(now_s)
-        off: Reading[float] = Reading(None, Reason.DISABLED, 0.0, now_s, now_s)
         pain = self._pain_looks if self._newest_s[PAIN] > -math.inf else self._pain
         return PatientState(
             bed=self.bed,
@@ -153,11 +142,11 @@ class StateEstimator:
             cry=named(cry, Cry.CRYING, Cry.QUIET),
             heart_rate=self._heart_rate.reading(now_s),
             pain_cue=pain.reading(now_s),
-            movement=self._movement.reading(now_s) if self.settings.pose_window_s else off,
+            movement=self._body.movement(now_s),
             coverage=self._known.share(now_s),
             pain_actions=self._pain.actions(now_s, pain.coverage(now_s)),
-            posture=self._posture.held.reading(now_s) if self.settings.pose_window_s else disabled(now_s),
-            head_side=self._head_side.held.reading(now_s) if self.settings.pose_window_s else disabled(now_s),
+            posture=self._body.posture(now_s),
+            head_side=self._body.head_side(now_s),
         )
 
     def _advance(self, observer: str, at_s: float) -> None:
@@ -165,9 +154,11 @@ class StateEstimator:
             raise ValueError(f"{observer} must not go back from {self._newest_s[observer]} s, got {at_s}")
         self._newest_s[observer] = at_s
 
-    def _held_by(self, observer: str) -> tuple[Held[bool] | Held[HeartRate] | PainCue, ...]:
+    def _held_by(self, observer: str) -> tuple[Held[bool] | Held[HeartRate] | PainCue | Body, ...]:
         if observer == EXPRESSION:
             return (self._closed.held, self._crying.held, self._pain)
+        if observer == POSE:
+            return (self._body,)
         return (self._heart_rate,) if observer == HEART_RATE else (self._pain_looks,)
 
     def _express(self, seen: Expression, quality: float, at_s: float) -> None:

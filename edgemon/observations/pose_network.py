@@ -1,0 +1,124 @@
+"""The pose network at work: one picture after another, all as a batch, or all as tiles of one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgemon.errors import ModelError
+from edgemon.inference import Model, Tensor, depth_image, letterbox, prepare
+from edgemon.manifest import IMAGES
+from edgemon.observations.pose import CELL_PX, decode
+from edgemon.records import KEYPOINTS, Frame, Pose
+
+Mode = Literal["single", "batch", "grid"]
+Image = NDArray[np.uint8]
+Tile = tuple[int, int, int, int]  # left, top, width, height in px
+Maps = tuple[Tensor, ...]  # heatmap, offset and, where the network tells them, attributes, of one picture
+
+OUTPUTS: Final = {"heatmap": len(KEYPOINTS) + 1, "offset": 2 * len(KEYPOINTS), "attributes": 6}  # name: channels
+GREY: Final = 114  # what lies beside the pictures, as in `letterbox`
+
+
+class PoseNetwork:
+    """Finds the infants in pictures of whole cots; remembers nothing.
+
+    Raises:
+        ModelError: another task's model, other maps than heatmap, offset and perhaps attributes at a quarter of the
+            input's size, a threshold missing, or one that takes a single image where batches are asked for.
+    """
+
+    def __init__(self, model: Model, mode: Mode = "single") -> None:
+        self.manifest = told = model.manifest
+        if told.task != "pose":
+            raise ModelError(f"model {told.label} is a {told.task} model, not a pose model")
+        if mode == "batch" and told.input.shape[0] != IMAGES:
+            raise ModelError(f"model {told.label} takes one image at a time; set pose.mode: single or grid")
+        names = tuple(output.name for output in told.outputs)
+        if names not in (tuple(OUTPUTS), tuple(OUTPUTS)[:2]):
+            raise ModelError(f"model {told.label} tells {', '.join(names)}; a pose model tells {', '.join(OUTPUTS)}")
+        width, height = told.input.size_px
+        cells = (int(height / CELL_PX), int(width / CELL_PX))
+        for name, maps in zip(names, model(np.zeros(told.input.sized(), np.float32)), strict=True):
+            if maps.shape[1:] != (OUTPUTS[name], *cells):
+                raise ModelError(f"model {told.label}: {name} is {maps.shape[1:]}, not {(OUTPUTS[name], *cells)}")
+        self._centre_from, self._visible_from = told.threshold("centre"), told.threshold("visible")
+        self._posture_from = told.threshold("posture") if "attributes" in names else 1.0
+        self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
+        self._read = {"single": self._each, "batch": self._batch, "grid": self._grid}[mode]
+
+    @property
+    def takes_depth(self) -> bool:
+        """Whether it was taught depth, not colour."""
+        return self.manifest.input.colour == "depth"
+
+    def read(self, frames: Sequence[Frame], *, several: bool = False) -> list[tuple[Pose, ...]]:
+        """The infants in each frame, best first, in its own pixels; at most one each unless `several`.
+
+        Raises:
+            ModelError: the network fails, or a number that comes out is not finite.
+            ValueError: depth for a network of colour, or the reverse.
+        """
+        pictures = [depth_image(_depth(frame)) if self.takes_depth else frame.rgb for frame in frames]
+        return self._read(pictures, several) if pictures else []
+
+    def _each(self, pictures: Sequence[Image], several: bool) -> list[tuple[Pose, ...]]:
+        return [self._batch([picture], several)[0] for picture in pictures]
+
+    def _batch(self, pictures: Sequence[Image], several: bool) -> list[tuple[Pose, ...]]:
+        spec = self.manifest.input
+        fitted = [letterbox(picture, spec.size_px) for picture in pictures]
+        maps = self._run(np.concatenate([prepare(image, spec) for image, _ in fitted]))
+        return [self._decoded(tuple(m[n] for m in maps), scale, several) for n, (_, scale) in enumerate(fitted)]
+
+    def _grid(self, pictures: Sequence[Image], several: bool) -> list[tuple[Pose, ...]]:
+        """All pictures in one: each infant has 1/n of the network's width and height for itself."""
+        spec = self.manifest.input
+        canvas = np.full((spec.size_px[1], spec.size_px[0], 3), GREY, np.uint8)
+        places = tiles(len(pictures), spec.size_px)
+        scales = []
+        for picture, (left, top, width, height) in zip(pictures, places, strict=True):
+            canvas[top : top + height, left : left + width], scale = letterbox(picture, (width, height))
+            scales.append(scale)
+        maps = self._run(prepare(canvas, spec))
+        return [
+            self._decoded(tuple(_cut(m[0], tile) for m in maps), scale, several)
+            for tile, scale in zip(places, scales, strict=True)
+        ]
+
+    def _decoded(self, maps: Maps, scale: float, several: bool) -> tuple[Pose, ...]:
+        found = decode(
+            *maps,
+            centre_from=self._centre_from, visible_from=self._visible_from, posture_from=self._posture_from,
+            several=several,
+        )  # fmt: skip
+        return tuple(_scaled(pose, 1 / scale) for pose in found)
+
+
+def tiles(count: int, size_px: tuple[int, int]) -> tuple[Tile, ...]:
+    """So many equal tiles of a picture (width, height), row by row, n in each of n rows, on the borders of cells."""
+    side = math.ceil(math.sqrt(count))
+    width, height = (int(size // side // CELL_PX * CELL_PX) for size in size_px)
+    return tuple((n % side * width, n // side * height, width, height) for n in range(count))
+
+
+def _cut(maps: Tensor, tile: Tile) -> Tensor:
+    left, top, width, height = (int(px / CELL_PX) for px in tile)
+    return maps[:, top : top + height, left : left + width]
+
+
+def _scaled(pose: Pose, factor: float) -> Pose:
+    keypoints = pose.keypoints.copy()
+    keypoints[:, :2] *= factor
+    return replace(pose, keypoints=keypoints)
+
+
+def _depth(frame: Frame) -> NDArray[np.uint16]:
+    if frame.image.ndim != 2:
+        raise ValueError("a colour frame has no depth")
+    return frame.image.astype(np.uint16, copy=False)
