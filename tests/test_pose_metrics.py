@@ -108,6 +108,16 @@ def test_oks_of_a_joint_that_is_off_by_two_sigmas_is_known() -> None:
     assert oks(found, truth[None], box).item() == pytest.approx(math.exp(-0.5))
 
 
+def test_oks_by_hand() -> None:
+    """A wrist that is 20 px off in a box of 100 x 100 px: exp(-20**2 / (2 * 0.53 * 10000 * (2 * 0.062)**2))."""
+    truth = np.zeros((14, 3), np.float32)
+    truth[[5, 6]] = (50, 50, 1)
+    found = truth[None].copy()
+    found[0, 5, 0] += 20
+    alike = oks(found, truth[None], np.array([[0, 0, 100, 100]], np.float32)).item()
+    assert alike == pytest.approx((1 + 0.08591) / 2, abs=1e-4)
+
+
 def test_ap_needs_a_person() -> None:
     with pytest.raises(ValueError, match="labelled joints"):
         average_precision([judge(sample(), [pose(np.zeros((14, 2)))])])
