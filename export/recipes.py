@@ -12,9 +12,13 @@ from torch.nn import functional as F
 
 from edgemon.faces.detect import anchors
 from export.babyehanet import TARGETS, BabyEHANet
+from export.dekr import DEKR, W24T, LossConfig
+from export.dekr import losses as dekr_losses
 from export.expression_data import JUDGED, ExpressionCrops
 from export.face_data import FaceScenes
 from export.losses import face_loss
+from export.pose.samples import Kind
+from export.pose.stream import Cots
 from export.pulse_losses import pulse_losses
 from export.pulse_net import PulseNet
 from export.pulse_stream import PulseWindows
@@ -23,6 +27,8 @@ from export.train import Losses, Phase, Recipe
 
 FACE_MEAN, FACE_SCALE = 127.5, 1 / 127.5
 CROP_MEAN, CROP_SCALE = 127.5, 1 / 127.5
+COT_MEAN, COT_SCALE = 127.5, 1 / 127.5
+COT_LOSSES = LossConfig(offset=0.1, attributes=0.003)  # joints are read from offsets, so they weigh more than in DEKR
 SMOOTHING = 0.02
 _IMPORTANCE: Mapping[str, float] = {name: 2.0 if name in ("eyes_closed", "crying") else 1.0 for name in JUDGED}
 
@@ -79,6 +85,33 @@ def pulse(data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
     return Recipe(PulseNet(), (Phase(PulseWindows(folder, seed), 16, 1.0, pulse_losses),))
 
 
+def pose(data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
+    """Whole cots in colour."""
+    return _pose("rgb", data, photographs, seed)
+
+
+def pose_depth(data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
+    """Whole cots in depth."""
+    return _pose("depth", data, photographs, seed)
+
+
+def _pose(kind: Kind, data: Sequence[Path], photographs: Path | None, seed: int) -> Recipe:
+    if not data:
+        raise ValueError("--data: missing; pose learns from folders of renders (synthesize images --view body)")
+    if photographs is not None:
+        raise ValueError("--photographs: pose learns from renders alone")
+    return Recipe(DEKR(W24T), (Phase(Cots(data, kind, seed), 32, 1.0, pose_losses),))
+
+
+def pose_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """DEKR's, of cots (B, 3, H, W) of 0..255 and `export.dekr.Targets`."""
+    image, *targets = batch
+    x = ((image.float() - COT_MEAN) * COT_SCALE).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model(x)
+    return dekr_losses(outputs, targets, COT_LOSSES)
+
+
 def _at_most_one(data: Sequence[Path]) -> Path | None:
     if len(data) > 1:
         raise ValueError(f"--data: {len(data)} folders; this network learns from one folder of renders")
@@ -89,4 +122,6 @@ RECIPES: Mapping[str, Callable[[Sequence[Path], Path | None, int], Recipe]] = {
     "face": face,
     "expression": expression,
     "pulse": pulse,
+    "pose": pose,
+    "pose-depth": pose_depth,
 }

@@ -150,7 +150,7 @@ class Trainer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `train`."""
-    parser.add_argument("task", choices=("face", "expression", "pulse", "behaviour", "pain"))
+    parser.add_argument("task", choices=("face", "expression", "pulse", "pose", "pose-depth", "behaviour", "pain"))
     parser.add_argument(
         "--data",
         type=Path,

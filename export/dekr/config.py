@@ -56,6 +56,18 @@ W32 = DekrConfig()
 W48 = DekrConfig(channels=(48, 96, 192, 384), heatmap_channels=48)
 W18 = DekrConfig(channels=(18, 36, 72, 144))
 W16S = DekrConfig(channels=(16, 32, 64, 128), modules=(1, 2, 1), per_joint=8)
+W24T = DekrConfig(  # the device's: 0.34 billion multiplications at 192x144
+    stem=24,
+    bottleneck=16,
+    bottlenecks=1,
+    channels=(24, 48, 96),
+    modules=(1, 2),
+    blocks=1,
+    heatmap_channels=24,
+    offset_channels=40,
+    head="shared",
+    attributes=True,
+)
 CONFIGS = {"w48": W48, "w32": W32, "w18": W18, "w16s": W16S}
 
 

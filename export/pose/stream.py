@@ -21,7 +21,7 @@ from export.dekr import MIRRORED, encode
 from export.pose.renders import renders
 from export.pose.samples import Floats, Kind, PoseSample, read_depth
 
-SIZE_PX = (256, 192)
+SIZE_PX = (192, 144)
 GRID_SHARE, COVER_SHARE, UPSIDE_DOWN_SHARE = 0.1, 0.3, 0.5
 TURN_SD_DEG, ZOOM, SHIFT = 18.0, (0.72, 1.3), 0.12  # of the picture
 COVERED_SHARE = (0.12, 0.4)  # of the picture's width and height
@@ -41,7 +41,7 @@ class Cot:
 
 
 class Cots(IterableDataset[tuple[Tensor, ...]]):
-    """Image (3, 192, 256) uint8 and the five maps of `export.dekr.Targets`."""
+    """Image (3, 144, 192) uint8 and the five maps of `export.dekr.Targets`."""
 
     def __init__(self, folders: Sequence[Path], kind: Kind, seed: int) -> None:
         self.kind, self.seed = kind, seed
