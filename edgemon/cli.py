@@ -54,13 +54,20 @@ def _replay(args: argparse.Namespace) -> int:
     from edgemon.replay import replay
 
     settings = config.load(args.config) if args.config else config.Config()
-    return replay(settings, args.video, as_json=args.json, out=sys.stdout, progress=sys.stderr)
+    return replay(
+        settings, args.video, as_json=args.json, out=sys.stdout, progress=sys.stderr,
+        movement=args.movement, plot=args.plot,
+    )  # fmt: skip
 
 
 def _replay_arguments(parser: Parser) -> None:
     parser.add_argument("video", help="a video file, or 'clip' for the bundled one")
     parser.add_argument("--json", action="store_true", help="one message a line")
     parser.add_argument("--config", type=Path, metavar="FILE", help="alarm limits, cadence and models from here")
+    parser.add_argument(
+        "--movement", type=Path, metavar="FILE", help="write movement features for research: .csv or .parquet"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw poses, states and heart rate: .png or .svg")
 
 
 def _watch(args: argparse.Namespace) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from tqdm import tqdm
@@ -15,35 +16,59 @@ from edgemon.frames.meter import Meter
 from edgemon.messages import Composer, Stamp, encode
 from edgemon.messages import payloads as p
 from edgemon.pipeline import TICK_S, Mind, build_sights, state_settings
-from edgemon.records import Health, Message
+from edgemon.records import Frame, Health, Message, Observation
+from edgemon.study import Study
 
 BOOT, SESSION = "replay", 1
 _EPOCH = Stamp(0.0, "1970-01-01T00:00:00.000Z", "unsynced")  # a file does not say when it was filmed
 
 
-def replay(config: Config, video: str, *, as_json: bool, out: TextIO, progress: TextIO) -> int:
+Watch = Callable[[str, Frame, Sequence[Observation]], None]  # of each frame: the bed, and what was seen of it
+
+
+def replay(
+    config: Config,
+    video: str,
+    *,
+    as_json: bool,
+    out: TextIO,
+    progress: TextIO,
+    movement: Path | None = None,
+    plot: Path | None = None,
+) -> int:
     """Print every message of `video` as one JSON line, or what changed as one plain line each.
 
-    The video stands for the first bed's camera, and so for all beds that share it.
+    The video stands for the first bed's camera, and so for all beds that share it. `movement` gets the features of each
+    bed's minutes and `plot` a picture, also of a video that turns out to be damaged; for them poses are read more
+    often than configured.
 
     Raises:
+        ConfigError: `movement` or `plot` cannot be made.
         SourceError: the video cannot be opened, decoded, or is damaged; all up to the damage has been printed.
         ModelError: a model cannot be used.
     """
     beds = tuple(bed.model_copy(update={"source": video, "loop": False}) for bed in config.cameras[0])
+    study = Study(config, beds, Path(video).name, table=movement, plot=plot) if movement or plot else None
+    config = (study.config if study else config).model_copy(update={"beds": beds})
     tell = _json_line if as_json else _plain_line
     with tqdm(unit=" frames", desc=video, file=progress, disable=None, leave=False) as bar:
-        for message in messages(config.model_copy(update={"beds": beds}), beds[0], bar):
-            line = tell(message)
-            if line and not as_json and len(beds) > 1 and isinstance(message.payload, p.Header):
-                line = f"{message.payload.bed}  {line}"
-            if line:
-                out.write(line + "\n")
-        out.flush()
+        try:
+            for message in messages(config, beds[0], bar, study.see if study else None):
+                if study:
+                    study.hear(message)
+                line = tell(message)
+                if line and not as_json and len(beds) > 1 and isinstance(message.payload, p.Header):
+                    line = f"{message.payload.bed}  {line}"
+                if line:
+                    out.write(line + "\n")
+        finally:
+            out.flush()
+            if study:
+                study.write()
     return 0
 
 
-def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterator[Message]:
+def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None, watch: Watch | None = None) -> Iterator[Message]:
     """All messages of the file that is the source of `bed`, in order, for all beds of the configuration."""
     source = open_source(bed, paced=False)
     sights = build_sights(config)
@@ -65,7 +90,10 @@ def messages(config: Config, bed: Bed, bar: tqdm[None] | None = None) -> Iterato
             meter.add(frame)
             for sight, mind in zip(sights, minds, strict=True):
                 sight.sample(frame)
-                mind.take(sight.look(frame))
+                seen = sight.look(frame)
+                mind.take(seen)
+                if watch is not None:
+                    watch(sight.bed.id, frame, seen.observations)
             if bar is not None:
                 bar.update()
         for mind in minds:

@@ -52,7 +52,12 @@ class Row:
 
 
 def rows(
-    bed: str, at_s: Sequence[float], keypoints: Sequence[NDArray[np.float32]], window_s: float = 60.0
+    bed: str,
+    at_s: Sequence[float],
+    keypoints: Sequence[NDArray[np.float32]],
+    *,
+    window_s: float = 60.0,
+    visible: float = VISIBLE,
 ) -> list[Row]:
     """One row for each whole window of poses (14, 3) at increasing times, from the first pose on.
 
@@ -64,15 +69,12 @@ def rows(
     while len(times) > 1 and (not found or times[-1] - start_s >= window_s / 2):
         inside = (times >= start_s) & (times < start_s + window_s)
         if inside.any():
+            told = features(times[inside], joints[inside], visible)
+            seen = float((joints[inside, :12, 2] > visible).mean())
             end_s = min(start_s + window_s, float(times[-1]))
-            found.append(_row(bed, start_s, end_s, times[inside], joints[inside]))
+            found.append(Row(bed, start_s, end_s, rate_hz(times[inside]), seen, tuple(told[n] for n in FEATURES)))
         start_s += window_s
     return found
-
-
-def _row(bed: str, start_s: float, end_s: float, times: Array, joints: Array) -> Row:
-    values, seen = features(times, joints), float((joints[:, :12, 2] > VISIBLE).mean())
-    return Row(bed, start_s, end_s, rate_hz(times), seen, tuple(values[name] for name in FEATURES))
 
 
 def features(at_s: Array, joints: Array, visible: float = VISIBLE) -> dict[str, float]:

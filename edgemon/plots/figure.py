@@ -30,11 +30,10 @@ LEVELS: Final = ("asleep", "awake", "crying")
 FOOT: Final = "Information about movement, made by edgemon {}. No diagnosis, and no general-movement assessment."
 
 
-def draw(recording: Recording, path: Path) -> None:
+def write(recording: Recording, path: Path) -> None:
     """Write the picture; PNG or SVG follows from the file's ending.
 
     Raises:
-        ValueError: matplotlib cannot write such a file.
         OSError: the file cannot be written.
     """
     with mpl.rc_context({**style.RC}):

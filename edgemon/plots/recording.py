@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from edgemon.messages import payloads as p
+from edgemon.movement import MotionMeter
 from edgemon.movement.body import VISIBLE
-from edgemon.records import Message, Motion, Observation, Pose
+from edgemon.records import Frame, Message, Motion, Observation, Pose
 
 LANES: Final = ("sleep", "cry", "eyes", "posture")
 
@@ -50,6 +51,7 @@ class Recorder:
 
     bed: str
     title: str
+    meter: MotionMeter = field(default_factory=MotionMeter)
     visible: float = VISIBLE
     _seconds: float = 0.0
     _poses: list[tuple[float, Pose]] = field(default_factory=list)
@@ -57,9 +59,10 @@ class Recorder:
     _rates: list[Rate] = field(default_factory=list)
     _motion: list[Motion] = field(default_factory=list)
 
-    def see(self, at_s: float, observations: tuple[Observation, ...], motion: Motion | None) -> None:
-        """Take in what was seen of the frame captured at `at_s`."""
-        self._seconds = max(self._seconds, at_s)
+    def see(self, frame: Frame, observations: Sequence[Observation]) -> None:
+        """Take in the next frame and what was seen of it."""
+        self._seconds = max(self._seconds, frame.captured_s)
+        motion = self.meter.add(frame.image, frame.captured_s)
         self._poses += [(one.captured_s, one.value) for one in observations if isinstance(one.value, Pose)]
         if motion is not None:
             self._motion.append(motion)
