@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import stat
+import statistics
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -34,6 +36,7 @@ CAMERA_WITHIN_S = 20.0
 BROKER_WITHIN_S = 10.0
 FREE_WARN_BYTES = 512 * 2**20
 WARM_C = 70.0
+POSE_SHARE = 0.5  # of the vision thread's time; more, and faces are looked at late
 ORT_BELOW = (1, 29)  # from here on the wheels write a device id and look up a host at import
 
 _ROOT = Path("/")
@@ -142,6 +145,27 @@ def models(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "models", Verdict.OK, f"{model.manifest.label} loads and runs, SHA-256 {digest}... as released"
             )
+            if name == config.models.pose:
+                yield pose_load(config, _run_s(model))
+
+
+def pose_load(config: Config, run_s: float) -> Finding:
+    """Whether this board has time for the pose network, which takes so long for one picture."""
+    pictures = 1 if config.pose.mode == "grid" else len(config.cameras)
+    share = run_s * pictures * config.cadence.pose_hz
+    what = f"pose takes {1000 * run_s:.0f} ms a picture, {100 * share:.0f} % of the time"
+    if share <= POSE_SHARE:
+        return Finding("models", Verdict.OK, what)
+    return Finding("models", Verdict.WARN, what, "lower cadence.pose_hz, or set pose.mode: grid for several cameras")
+
+
+def _run_s(model: Model) -> float:
+    tensor, taken_s = np.zeros(model.manifest.input.sized(), np.float32), []
+    for _ in range(5):
+        begun_s = time.monotonic()
+        model(tensor)
+        taken_s.append(time.monotonic() - begun_s)
+    return statistics.median(taken_s)
 
 
 def onnx_runtime(_config: Config) -> Iterator[Finding]:

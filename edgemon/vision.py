@@ -15,6 +15,7 @@ from edgemon.frames.capture import Capture
 from edgemon.health import Progress
 from edgemon.pipeline import Seen, Sight
 from edgemon.records import Frame
+from edgemon.states import POSE
 
 LATE_S = 0.25  # the mean age of a picture that has been looked at, above which the board is too busy
 LATE_OVER_S = 5.0
@@ -118,7 +119,8 @@ class Vision(threading.Thread):
         begun_s = time.monotonic()
         seen = sight.look(frame)
         done_s = time.monotonic()
-        self._progress.took("look", done_s - begun_s)
+        posed = any(one.observer == POSE for one in seen.observations)
+        self._progress.took("look_with_pose" if posed else "look", done_s - begun_s)
         late_s = max(0.0, done_s - frame.captured_s)
         self._progress.took("frame_to_look", late_s)
         if sight.limbs is not None:

@@ -121,13 +121,14 @@ def _crying(facts: Facts) -> float | None:
 
 
 def _face_missing(facts: Facts) -> float | None:
-    """What has its own condition (no frames, dark, covered, a failed model) is not a missing face."""
+    """What has its own condition (no frames, dark, covered, a failed model) is no missing face, nor is depth."""
     if not facts.in_view:
         return None
     if facts.state is None:
         return 1.0
     face = facts.state.face
-    explained = (Reason.NO_FRAME, Reason.DARK, Reason.OCCLUDED, Reason.OBSTRUCTED, Reason.MODEL_FAILED)
+    own = (Reason.NO_FRAME, Reason.DARK, Reason.OCCLUDED, Reason.OBSTRUCTED, Reason.MODEL_FAILED)
+    explained = (*own, Reason.DISABLED)
     return None if face.reason in explained else float(face.value is not True)
 
 
