@@ -226,7 +226,7 @@ def run_compare(args: argparse.Namespace) -> int:
     drawn = []
     for number in range(args.count):
         rng = np.random.default_rng([args.seed, number])
-        lying = body.sample_scene(rng, identity_of("train", rng), body.SIZE, body.TRAIN, "supine")
+        lying = body.sample_scene(rng, identity_of("train", rng), body.SIZE, body.TRAIN, posture="supine")
         if lying.cover != "swaddle":
             drawn.append(lying.camera.project(body.joints_of(lying.figure), body.SIZE)[0])
     print(f"{len(labelled)} labelled frames, {len(drawn)} drawn\n{table(compare(labelled, np.array(drawn, float)))}")

@@ -43,7 +43,7 @@ class Settings:
 
 
 TRAIN = Settings(False, (550.0, 1100.0), (0.0, 33.0), ((0.88, 1.12),), ((0.92, 1.03),))
-SHIFT = Settings(True, (1150.0, 1500.0), (35.0, 48.0), ((0.70, 0.84), (1.17, 1.32)), ((0.80, 0.89), (1.06, 1.18)))
+SHIFT = Settings(True, (1150.0, 1500.0), (34.0, 44.0), ((0.70, 0.84), (1.17, 1.32)), ((0.80, 0.89), (1.06, 1.18)))
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,13 @@ def render_body(
     size: tuple[int, int] = SIZE,
     settings: Settings = TRAIN,
     posture: str | None = None,
+    cover: str | None = None,
 ) -> BodySample:
-    """Draws one picture; `size` is (width, height)."""
+    """Draws one picture; `size` is (width, height); a posture or a cover may be asked for."""
     while True:
-        sample = _attempt(rng, identity, size, settings, posture)
+        sample = _attempt(
+            rng, sample_scene(rng, identity, size, settings, posture=posture, cover=cover), size, settings
+        )
         if sample is not None:
             return sample
 
@@ -130,13 +133,19 @@ class Scene:
 
 
 def sample_scene(
-    rng: np.random.Generator, identity: int, size: tuple[int, int], settings: Settings, posture: str | None = None
+    rng: np.random.Generator,
+    identity: int,
+    size: tuple[int, int],
+    settings: Settings,
+    *,
+    posture: str | None = None,
+    cover: str | None = None,
 ) -> Scene:
     """Who lies there, how, under what, and from where it is seen."""
     face = sample_expression(rng)
     rest = resting(identity, face, sample_build(rng, settings), float(rng.uniform(-1, 1)))
     posture = posture or str(rng.choice(POSTURES, p=POSTURE_SHARES))
-    cover = covers.sample_cover(rng, posture)
+    cover = cover or covers.sample_cover(rng, posture)
     lying = sample_lying(rng, rest, posture, wrapped=cover == "swaddle")
     figure = posed_figure(identity, face, rest, lying.pose, lying.level + 0.004)
     stature_mm = float(rng.uniform(*STATURE_MM))
@@ -144,11 +153,8 @@ def sample_scene(
     return Scene(figure, lying, cover, camera, tilt_deg, stature_mm)
 
 
-def _attempt(
-    rng: np.random.Generator, identity: int, size: tuple[int, int], settings: Settings, posture: str | None
-) -> BodySample | None:
+def _attempt(rng: np.random.Generator, drawn: Scene, size: tuple[int, int], settings: Settings) -> BodySample | None:
     """One try at a picture; None where too little of the newborn is in it."""
-    drawn = sample_scene(rng, identity, size, settings, posture)
     figure, lying, camera, cover = drawn.figure, drawn.lying, drawn.camera, drawn.cover
     light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
     infrared = light_kind == "infrared"
@@ -167,7 +173,7 @@ def _attempt(
     focal_px = float(0.5 * size[1] / np.tan(np.radians(camera.field_deg) / 2))
     depth_mm = measure(rng, buffers.depth * drawn.mm_per_dm, albedo, focal_px, _range_camera(rng, settings))
     truth = BodyTruth(
-        identity=identity,
+        identity=figure.identity.seed,
         scene="body",
         keypoints=points,
         posture=lying.posture,
@@ -187,7 +193,7 @@ def _attempt(
 def _range_camera(rng: np.random.Generator, settings: Settings) -> RangeCamera:
     camera = sample_range_camera(rng)
     if settings.shifted:
-        return replace(camera, step_px=2.2 * camera.step_px + 0.06, noise_px=2.2 * camera.noise_px + 0.05, dropout=0.7)
+        return replace(camera, step_px=camera.step_px + 0.12, noise_px=camera.noise_px + 0.09, dropout=0.6)
     return camera
 
 

@@ -188,7 +188,7 @@ def _on_limb(name: str, root: str) -> bool:
 
 @dataclass(frozen=True)
 class Build:
-    """How long trunk and bones and how big a head are beside the identity's own: factors; `neck_dm` shortens the neck."""
+    """How long trunk and bones and how big the head are beside the identity's own; `neck_dm` shortens the neck."""
 
     trunk: float = 1.0
     neck_dm: float = 0.0

@@ -23,6 +23,7 @@ MIDLINE_DEG = 25.0  # nose nearer to the trunk's front than this: midline; the 7
 TRIES = 24
 SUNK_DM = 0.05  # how deep the trunk lies in the mattress
 ARM, LEG = ("upperarm01", "lowerarm01", "wrist"), ("upperleg01", "lowerleg01", "foot")
+ROOTS = {"upperarm01": "spine01", "upperleg01": "root"}  # what a limb hangs on
 RADIUS_DM = {
     "upperarm01": 0.24,
     "lowerarm01": 0.20,
@@ -110,9 +111,14 @@ class _Body:
     def __init__(self, rest: Floats, pose: Pose, posture: str) -> None:
         mesh = load_mesh()
         self.moves = transforms(mesh, rest, pose)
-        self.level = _level(rest, self.moves, posture)
         self.placed: list[tuple[Floats, float]] = []
         self.rest = {f"{bone}.{side}": mesh.joint(rest, f"{bone}.{side}") for bone in ARM + LEG for side in "LR"}
+        roots = [
+            self.carried(ROOTS[bone], self.rest[f"{bone}.{side}"])[2] - RADIUS_DM[bone]
+            for bone in ROOTS
+            for side in "LR"
+        ]
+        self.level = min(_level(rest, self.moves, posture), float(min(roots)) + SUNK_DM)
         hips = self.carried("root", 0.5 * (self.rest["upperleg01.L"] + self.rest["upperleg01.R"]))
         shoulders = self.carried("spine01", 0.5 * (self.rest["upperarm01.L"] + self.rest["upperarm01.R"]))
         self.hips, self.length = hips, float(np.linalg.norm(shoulders - hips))
@@ -162,7 +168,7 @@ def _limb(rng: np.random.Generator, body: _Body, manner: Manner, limb: Limb) -> 
     """Turns of one limb, the best of TRIES at keeping off what is there."""
     chain, side = limb
     mirror = np.array([1.0 if side == "L" else -1.0, 1.0, 1.0])
-    frame = body.turn("spine01" if chain is ARM else "root")
+    frame = body.turn(ROOTS[chain[0]])
     best: tuple[float, Floats, Floats, list[tuple[Floats, float]]] | None = None
     for _ in range(TRIES):
         reach = (_arm if chain is ARM else _leg)(rng, manner, float(mirror[0]))
@@ -193,7 +199,7 @@ def _lifted(
 ) -> tuple[Floats, Floats, list[tuple[Floats, float]]]:
     """Both bones' world directions above the mattress (on it where the limb rests), and the limb's points."""
     (root, middle, end), side = limb
-    at = body.carried("spine01" if root == "upperarm01" else "root", body.rest[f"{root}.{side}"])
+    at = body.carried(ROOTS[root], body.rest[f"{root}.{side}"])
     out, points = [], []
     for bone, tip, way in ((root, middle, ways[0]), (middle, end, ways[1])):
         length = float(np.linalg.norm(body.rest[f"{tip}.{side}"] - body.rest[f"{bone}.{side}"]))

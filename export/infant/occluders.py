@@ -127,19 +127,24 @@ def _carer(rng: np.random.Generator, figure: Figure, infrared: bool, toward: Flo
 
 def carer(rng: np.random.Generator, face: Floats, infrared: bool, toward: Floats) -> Part:
     """A carer's gloved or bare hand reaching to somewhere at the face."""
-    glove = np.array([(0.18, 0.35, 0.75), (0.30, 0.20, 0.55), (0.80, 0.80, 0.78), (0.05, 0.05, 0.06)][rng.integers(4)])
-    bare = np.array([0.80, 0.56, 0.46]) ** rng.uniform(1.0, 3.2)
-    colour = np.full(3, rng.uniform(0.3, 0.7)) if infrared else (glove if rng.random() < 0.4 else bare)
+    look = hand_look(rng, infrared)
     aside = rng.normal(0, 1, 3)
     aside -= (aside @ toward) * toward
     at = face + unit(toward) * rng.uniform(0.35, 0.6) + unit(aside) * rng.uniform(0.15, 0.75)
     reach = unit(aside + 0.7 * toward + np.array([0, 0, 0.4]))
-    look: dict[str, Uniform] = {
-        "cloth_a": triple(colour),
-        "cloth_b": triple(colour * 0.9),
-        "pattern": (0.0, 1.0, 0.0, 0.0),
-    }
     return props.carer_hand(rng, at.astype(np.float32), reach, look)
+
+
+def hand_look(rng: np.random.Generator, infrared: bool) -> dict[str, Uniform]:
+    """A carer's glove or skin."""
+    glove = np.array([(0.18, 0.35, 0.75), (0.30, 0.20, 0.55), (0.80, 0.80, 0.78), (0.05, 0.05, 0.06)][rng.integers(4)])
+    bare = np.array([0.80, 0.56, 0.46]) ** rng.uniform(1.0, 3.2)
+    return plain(np.full(3, rng.uniform(0.3, 0.7)) if infrared else (glove if rng.random() < 0.4 else bare))
+
+
+def plain(colour: Floats | np.ndarray) -> dict[str, Uniform]:
+    """A look of one colour."""
+    return {"cloth_a": triple(colour), "cloth_b": triple(colour * 0.9), "pattern": (0.0, 1.0, 0.0, 0.0)}
 
 
 def _edge(rng: np.random.Generator, figure: Figure, infrared: bool, _: Floats) -> Made:

@@ -41,7 +41,7 @@ def sample_range_camera(rng: np.random.Generator) -> RangeCamera:
         patch_px=float(rng.uniform(0.8, 1.8)),
         grazing=float(rng.uniform(0.10, 0.22)),
         dark=float(rng.uniform(0.004, 0.02)),
-        dropout=float(rng.uniform(0.1, 0.45)),
+        dropout=float(rng.uniform(0.05, 0.4)),
     )
 
 

@@ -30,7 +30,6 @@ COVER_SHARES = {
     "scrambled": (0.35, 0.15, 0.25, 0.25),
     "away": (0.2, 0.2, 0.3, 0.3),
     "bedding": (0.0, 0.0, 0.5, 0.5),
-    "body": (0.6, 0.25, 0.1, 0.05),
 }
 LIMB_RADIUS_DM = (0.45, 0.45, 0.35, 0.35, 0.3, 0.3, 0.75, 0.75, 0.45, 0.45, 0.35, 0.35, 0.25, 0.8)
 
@@ -44,7 +43,7 @@ class Truth:
     `face_box` is the box of the whole face patch (hairline to chin, ear to ear) even where covered, None where no face
     is in view; `face_outline` is the patch's convex hull, from which the box follows at any roll. `scene` is "face",
     "evening" (asleep, from the side of the cot in evening light, face small and half turned away), "away", "bedding",
-    "scrambled" (no face), "body" or "expression" (see closeup.py). Landmarks: subject's right eye, left eye, nose tip,
+    "scrambled" (no face) or "expression" (see closeup.py). Landmarks: subject's right eye, left eye, nose tip,
     right and left mouth corner. `roll_deg` is the clockwise angle of the eye line; `yaw_deg` is positive seen from the
     subject's left, `pitch_deg` from the crown.
     `eye_openness` is the subject's right, then left eye, 0 closed to 1 open. `brow_bulge`, `eye_squeeze` and
@@ -132,7 +131,7 @@ def sample_expression(rng: np.random.Generator) -> Expression:
 def render_sample(
     rng: np.random.Generator, *, identity: int, size: tuple[int, int] = (384, 384), view: str = "face"
 ) -> Sample:
-    """Draws one picture; `size` is (width, height), `view` "face" (close, 13 % without a face), "evening" or "body"."""
+    """Draws one picture; `size` is (width, height), `view` "face" (13 % without a face) or "evening"."""
     kind = view
     if view == "face":
         chance = rng.random()
@@ -166,8 +165,7 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], kin
     parts += _surroundings(rng, figure, level, infrared, camera=camera, kind=kind)
     uniforms |= light.uniforms
     uniforms["camera"] = scene.triple(camera.place)
-    reach = 5.0 if kind == "body" else 2.6
-    buffers = renderer(size).draw(parts, camera, uniforms, scene.frustum(light, camera.target, reach))
+    buffers = renderer(size).draw(parts, camera, uniforms, scene.frustum(light, camera.target, 2.6))
     truth = tell_truth(figure, camera, buffers, size, light=light_kind, kind=kind)
     if not _wanted(truth, buffers, size, kind):
         return None
@@ -175,7 +173,7 @@ def _attempt(rng: np.random.Generator, identity: int, size: tuple[int, int], kin
     sample = Sample(rgb, buffers.depth / 10, buffers.label, truth)
     if kind == "scrambled":
         sample = scramble(rng, sample)
-    return sample if kind in ("face", "evening", "body") else replace(sample, truth=without_face(truth))
+    return sample if kind in ("face", "evening") else replace(sample, truth=without_face(truth))
 
 
 def asleep(rng: np.random.Generator) -> Expression:
@@ -207,7 +205,7 @@ def _surroundings(
     """Clutter beside the face or, where no face is wanted, amid the picture, with a hand now and then."""
     if kind != "bedding":
         centre = figure.vertices[canon().patch].mean(axis=0)
-        parts = scene.clutter(rng, level, centre, infrared, 1.6 if kind == "body" else 0.75)
+        parts = scene.clutter(rng, level, centre, infrared, 0.75)
     else:
         parts = scene.clutter(rng, level + 0.3, camera.target, infrared, 0.2)
         parts += scene.clutter(rng, level + 0.5, camera.target, infrared, 0.0)
@@ -234,11 +232,6 @@ def scramble(rng: np.random.Generator, sample: Sample) -> Sample:
 def _camera(rng: np.random.Generator, figure: Figure, size: tuple[int, int], kind: str) -> Camera | None:
     scale = size[1] / 384
     up = np.array([0, 1, 0], np.float32)
-    if kind == "body":
-        middle = 0.5 * (figure.joints["neck01"] + figure.joints["upperleg01.L"])
-        away = scene.unit(np.array([rng.normal(0, 0.45), rng.normal(0, 0.45), 1.0]))
-        span = float(rng.uniform(230, 420)) * scale
-        return scene.aim(rng, middle, away, up, extent=5.2, extent_px=span, size=size, spread=0.5)
     if kind == "bedding":
         aside = np.array([rng.normal(0, 1.2), rng.uniform(-4.8, -2.4), 0.3], np.float32) + figure.joints["crown"]
         away = scene.unit(np.array([rng.normal(0, 0.4), rng.normal(0, 0.4), 1.0]))
@@ -374,8 +367,6 @@ def _wanted(truth: Truth, buffers: Buffers, size: tuple[int, int], kind: str) ->
         return int((np.isin(buffers.bare_part, (2, 3)) & face_skin).sum()) < 8
     if kind == "bedding":
         return int(((buffers.bare_part > 0) & face_skin).sum()) < 40
-    if kind == "body":
-        return any(v for _, _, v in truth.keypoints[:12]) and bool((buffers.label == 3).any())
     if truth.face_box is None:
         return False
     side = max(truth.face_box[2] - truth.face_box[0], truth.face_box[3] - truth.face_box[1]) * 384 / size[1]
