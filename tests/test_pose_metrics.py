@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from edgemon.records import KEYPOINTS, Pose
 from export.pose.baselines import CENTRE, mean_pose
+from export.pose.figures import figures
 from export.pose.joints import LIMBS, join
 from export.pose.los import los
 from export.pose.oks import AREA_SHARE, SIGMAS, Precision, average_precision, judge, oks
@@ -185,6 +186,19 @@ def test_los_leaves_out_covered_joints_and_skips_limbs_without_any() -> None:
     assert np.isnan(visible.limbs["right leg"])
     assert (visible.mean, visible.counted) == (1.0, 3)
     assert labelled.limbs["right leg"] == pytest.approx(1 - 40 / 3 / 400)
+
+
+def test_covered_joints_count_in_ap_but_not_in_that_of_visible_joints() -> None:
+    truth = person(np.random.default_rng(7), (2,))
+    truth[8:12, 2] = 1
+    told = truth.copy()
+    told[8:12, 0] += 300
+    measured = figures([sample(truth)], [[pose(told)]])
+    assert measured.precision.ap == pytest.approx(0.5)  # ten of fourteen joints: OKS 0.71
+    assert measured.seen is not None
+    assert measured.seen.ap == pytest.approx(1)
+    truth[:, 2] = 1
+    assert figures([sample(truth)], [[pose(told)]]).seen is None
 
 
 def test_a_missed_infant_scores_nothing() -> None:

@@ -107,8 +107,8 @@ class PoseReport:
             yield from _trusted(self.trust)
 
 
-HEADS = ("infants", "AP", "AP.50", "AP.75", "AR", "AR.50", "AR.75", "LOS", "of guesses", "LOS v>0", "p50", "p90",
-         "covered", "PCKsh")  # fmt: skip
+HEADS = ("infants", "AP", "AP.50", "AP.75", "AR", "AR.50", "AR.75", "AP v=2", "AR v=2", "LOS", "of guesses",
+         "LOS v>0", "p50", "p90", "covered", "PCKsh")  # fmt: skip
 
 
 def _table(rows: Sequence[Row], guessed: Callable[[str], tuple[float, ...]]) -> Iterator[str]:
@@ -117,7 +117,8 @@ def _table(rows: Sequence[Row], guessed: Callable[[str], tuple[float, ...]]) -> 
         f = row.figures
         p = f.precision
         guesses = " ".join(_shown(value) for value in guessed(row.group))
-        before = (p.ap, p.ap50, p.ap75, p.ar, p.ar50, p.ar75, f.los.mean)
+        seen = (math.nan, math.nan) if f.seen is None else (f.seen.ap, f.seen.ar)
+        before = (p.ap, p.ap50, p.ap75, p.ar, p.ar50, p.ar75, *seen, f.los.mean)
         after = (f.los_labelled.mean, f.error_p50, f.error_p90, f.covered_p50, f.pck)
         cells = (str(f.infants), *map(_shown, before), guesses, *map(_shown, after))
         told = "".join(f"{cell:>{_wide(head)}}" for cell, head in zip(cells, HEADS, strict=True))
