@@ -28,7 +28,7 @@ from export.infant.sample import Sample, render_sample
 SPLITS = ("train", "val", "test")
 VIEWS = ("face", "body", "expression")
 SIZES = {"face": (384, 384), "body": body.SIZE, "expression": (224, 224)}
-IDENTITIES = 4000
+IDENTITIES, SIBLINGS = 4000, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -193,10 +193,13 @@ def draw(number: int, seed: int, split: str, view: str, size: tuple[int, int]) -
 
 
 def draw_body(number: int, seed: int, split: str, size: tuple[int, int], *, shift: bool) -> body.BodySample:
-    """Picture `number` of a set of bodies, of a random identity of its split."""
-    rng = np.random.default_rng([seed, SPLITS.index(split), VIEWS.index("body"), number])
+    """Picture `number` of a set of bodies; SIBLINGS after one another show one random identity of its split."""
+    key = [seed, SPLITS.index(split), VIEWS.index("body")]
+    identity = identity_of(split, np.random.default_rng([*key, number // SIBLINGS, 1]))
     settings = body.SHIFT if shift else body.TRAIN
-    return body.render_body(rng, identity=identity_of(split, rng), size=size, settings=settings)
+    rng = np.random.default_rng([*key, number])
+    empty = bool(rng.random() < EMPTY_SHARE)
+    return body.render_body(rng, identity=identity, size=size, settings=settings, empty=empty)
 
 
 def run_sheet(args: argparse.Namespace) -> int:

@@ -53,16 +53,17 @@ class BodyTruth:
     `keypoints` are 14 in CrowdPose order (x px, y px, v): v 0 out of the picture, 1 hidden, 2 visible, by depth test.
     `posture` is supine, side or prone; `head_side` the subject's side that the nose points to from the trunk's front
     (midline within 25 degrees). `outfit` is nappy, bodysuit, romper or sleepsuit, `cover` none, legs, chest, chin (a
-    blanket up to there) or swaddle. `props` names what else lies on or about the newborn. `distance_mm` is from camera
-    to trunk, `tilt_deg` the view's angle to the plumb line, `stature_mm` crown to heel stretched out.
+    blanket up to there) or swaddle. In an empty cot there are no keypoints, and posture, head side and outfit are
+    None. `props` names what else lies on or about the newborn. `distance_mm` is from camera to where the trunk is or
+    would be, `tilt_deg` the view's angle to the plumb line, `stature_mm` crown to heel stretched out.
     """
 
     identity: int
     scene: str
     keypoints: tuple[tuple[float, float, int], ...]
-    posture: str
-    head_side: str
-    outfit: str
+    posture: str | None
+    head_side: str | None
+    outfit: str | None
     cover: str
     light: str
     props: tuple[str, ...]
@@ -89,12 +90,13 @@ def render_body(
     settings: Settings = TRAIN,
     posture: str | None = None,
     cover: str | None = None,
+    empty: bool = False,
 ) -> BodySample:
-    """Draws one picture; `size` is (width, height); a posture or a cover may be asked for."""
+    """Draws one picture; `size` is (width, height); a posture, a cover or an empty cot may be asked for."""
+    cover = "none" if empty else cover
     while True:
-        sample = _attempt(
-            rng, sample_scene(rng, identity, size, settings, posture=posture, cover=cover), size, settings
-        )
+        drawn = sample_scene(rng, identity, size, settings, posture=posture, cover=cover)
+        sample = _attempt(rng, drawn, size, settings, empty=empty)
         if sample is not None:
             return sample
 
@@ -153,19 +155,24 @@ def sample_scene(
     return Scene(figure, lying, cover, camera, tilt_deg, stature_mm)
 
 
-def _attempt(rng: np.random.Generator, drawn: Scene, size: tuple[int, int], settings: Settings) -> BodySample | None:
+def _attempt(
+    rng: np.random.Generator, drawn: Scene, size: tuple[int, int], settings: Settings, *, empty: bool
+) -> BodySample | None:
     """One try at a picture; None where too little of the newborn is in it."""
     figure, lying, camera, cover = drawn.figure, drawn.lying, drawn.camera, drawn.cover
     light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
     infrared = light_kind == "infrared"
     light = scene.sample_light(rng, light_kind, camera)
     parts, uniforms, outfit = _dress(rng, figure, infrared)
-    around = covers.surround(rng, figure, lying, camera, cover=cover, infrared=infrared, shifted=settings.shifted)
+    if empty:
+        parts = []
+    shifted = settings.shifted
+    around = covers.surround(rng, figure, lying, camera, cover=cover, infrared=infrared, shifted=shifted, empty=empty)
     uniforms |= light.uniforms | around.uniforms | {"camera": scene.triple(camera.place)}
     light_clip = scene.frustum(light, camera.target, 5.0)
     buffers = renderer(size).draw(parts + around.parts, camera, uniforms, light_clip, bare=False)
-    points = keypoints(figure, camera, buffers, size)
-    if sum(v > 0 for _, _, v in points) < INSIDE_JOINTS or not any(v == 2 for _, _, v in points):
+    points = () if empty else keypoints(figure, camera, buffers, size)
+    if not empty and (sum(v > 0 for _, _, v in points) < INSIDE_JOINTS or not any(v == 2 for _, _, v in points)):
         return None
     rgb = develop(rng, buffers.colour, sample_sensor(rng, light_kind))
     brightness = buffers.colour.mean(axis=2)
@@ -176,9 +183,9 @@ def _attempt(rng: np.random.Generator, drawn: Scene, size: tuple[int, int], sett
         identity=figure.identity.seed,
         scene="body",
         keypoints=points,
-        posture=lying.posture,
-        head_side=lying.head_side,
-        outfit=outfit,
+        posture=None if empty else lying.posture,
+        head_side=None if empty else lying.head_side,
+        outfit=None if empty else outfit,
         cover=cover,
         light=light_kind,
         props=around.names,
@@ -236,7 +243,7 @@ def _dress(rng: np.random.Generator, figure: Figure, infrared: bool) -> tuple[li
     if outfit == "nappy" and rng.random() < 0.7:
         white = rng.uniform(0.6, 0.9)
         cloth = cloth | {"cloth_a": (white,) * 3, "cloth_b": (white * 0.92,) * 3}
-    parts = infant_parts(figure, outfit, cloth, cap, loose=1 if outfit == "nappy" else 2)
+    parts = infant_parts(figure, outfit, cloth, cap, loose=1)
     return parts, uniforms, outfit
 
 

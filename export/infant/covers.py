@@ -48,17 +48,21 @@ def surround(
     cover: str,
     infrared: bool,
     shifted: bool,
+    empty: bool = False,
 ) -> Around:
-    """Mattress, cover and everything else of one picture; what lies about comes from SHIFTED where `shifted`."""
+    """Mattress, cover and everything else of one picture; what lies about comes from SHIFTED where `shifted`.
+
+    In an `empty` cot nothing is on the newborn, who is not there.
+    """
     names: list[str] = []
     uniforms: dict[str, Uniform] = {}
-    parts = scene.bedding(rng, figure, lying.level, infrared, cover)
+    parts = scene.bedding(rng, figure, lying.level, infrared, cover, coarse=True)
     if rng.random() < COT_SHARE:
         parts[0], names = _cut(rng, figure, parts[0]), [*names, "cot"]
         parts += _cot(rng, parts[0], lying.level, infrared)
     if cover == "swaddle":
         parts.append(swaddle(figure, lying.level, cloth(rng, infrared)))
-    if rng.random() < FACE_SHARE:
+    if rng.random() < FACE_SHARE and not empty:
         name = str(rng.choice(FACE_PROPS))
         more, uniforms = occluders.add_occluder(rng, figure, infrared, figure.head_turn[:, 2], name)
         parts, names = parts + more, [*names, name]

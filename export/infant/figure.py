@@ -125,9 +125,19 @@ def _around(faces: Floats) -> Floats:
     known = canon()
     padded = np.vstack([faces, np.zeros((1, 3), np.float32)]).astype(np.float32)
     out = padded[known.adjacency[:, 0]]
-    for slot in range(1, known.adjacency.shape[1]):
+    for slot in range(1, 4):
         out += padded[known.adjacency[:, slot]]
+    for slot, rows in _crowded():
+        out[rows] += padded[known.adjacency[rows, slot]]
     return out
+
+
+@lru_cache(maxsize=1)
+def _crowded() -> list[tuple[int, Ints]]:
+    """Beyond the fourth quad around a vertex: slot of the adjacency, and the few vertices that have one."""
+    known = canon()
+    slots = range(4, known.adjacency.shape[1])
+    return [(slot, np.flatnonzero(known.adjacency[:, slot] < len(known.quads)).astype(np.int32)) for slot in slots]
 
 
 def _middles(vertices: Floats) -> Floats:

@@ -226,10 +226,17 @@ def level_of(figure: Figure) -> float:
 
 
 def bedding(
-    rng: np.random.Generator, figure: Figure, level: float, infrared: bool, cover: str, *, near: bool = False
+    rng: np.random.Generator,
+    figure: Figure,
+    level: float,
+    infrared: bool,
+    cover: str,
+    *,
+    near: bool = False,
+    coarse: bool = False,
 ) -> list[Part]:
-    """Mattress and blanket; `cover` is none, legs, chest or chin; a mattress only seen `near` the face is coarser."""
-    half, count = (8.0, 41) if near else (14.0, 97)
+    """Mattress and blanket; `cover` is none, legs, chest or chin; a mattress only seen `near` the face is smaller."""
+    half, count = (8.0, 41) if near else (14.0, 57 if coarse else 97)
     parts = [props.mattress(figure, level, cloth(rng, infrared), half, count)]
     tops = {"legs": -1.3, "chest": -0.45, "chin": 0.10}
     if cover in tops:
