@@ -29,6 +29,7 @@ SPLITS = ("train", "val", "test")
 VIEWS = ("face", "body", "expression")
 SIZES = {"face": (384, 384), "body": body.SIZE, "expression": (224, 224)}
 IDENTITIES, SIBLINGS = 4000, 4
+EMPTY_SHARE = 0.05  # of cots
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

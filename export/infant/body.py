@@ -51,6 +51,7 @@ class BodyTruth:
     """What a body's picture shows.
 
     `keypoints` are 14 in CrowdPose order (x px, y px, v): v 0 out of the picture, 1 hidden, 2 visible, by depth test.
+    `box` (xyxy px) holds the whole newborn, hidden parts too, as far as it lies in the picture.
     `posture` is supine, side or prone; `head_side` the subject's side that the nose points to from the trunk's front
     (midline within 25 degrees). `outfit` is nappy, bodysuit, romper or sleepsuit, `cover` none, legs, chest, chin (a
     blanket up to there) or swaddle. In an empty cot there are no keypoints, and posture, head side and outfit are
@@ -61,6 +62,7 @@ class BodyTruth:
     identity: int
     scene: str
     keypoints: tuple[tuple[float, float, int], ...]
+    box: tuple[float, float, float, float] | None
     posture: str | None
     head_side: str | None
     outfit: str | None
@@ -183,6 +185,7 @@ def _attempt(
         identity=figure.identity.seed,
         scene="body",
         keypoints=points,
+        box=None if empty else box_of(figure, camera, size),
         posture=None if empty else lying.posture,
         head_side=None if empty else lying.head_side,
         outfit=None if empty else outfit,
@@ -245,6 +248,13 @@ def _dress(rng: np.random.Generator, figure: Figure, infrared: bool) -> tuple[li
         cloth = cloth | {"cloth_a": (white,) * 3, "cloth_b": (white * 0.92,) * 3}
     parts = infant_parts(figure, outfit, cloth, cap, loose=1)
     return parts, uniforms, outfit
+
+
+def box_of(figure: Figure, camera: Camera, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The newborn's extent (xyxy px) within a picture (width, height)."""
+    pixels, _ = camera.project(figure.vertices[:13380:7], size)
+    (x0, y0), (x1, y1) = pixels.min(axis=0).clip(0, size), pixels.max(axis=0).clip(0, size)
+    return round(float(x0), 1), round(float(y0), 1), round(float(x1), 1), round(float(y1), 1)
 
 
 def joints_of(figure: Figure) -> Floats:

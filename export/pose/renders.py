@@ -39,6 +39,7 @@ def renders(folder: Path, kind: Kind) -> tuple[PoseSample, ...]:
                 _named(Posture, row.get("posture"), where),
                 _named(HeadSide, row.get("head_side"), where),
                 " ".join(f"{key}={_word(row[key])}" for key in GROUPED_BY if row.get(key) is not None),
+                _boxes(row.get("box"), where),
             )
         )
     return tuple(samples)
@@ -62,6 +63,15 @@ def joints_of(rows: Any, where: str) -> Floats:
         raise ValueError(f"{where}: keypoints; x and y in px and v of 0, 1 or 2 would be right")
     joints[joints[:, 2] == 0] = 0
     return joints[None]
+
+
+def _boxes(row: Any, where: str) -> Floats | None:
+    if row is None:
+        return None
+    try:
+        return np.array(row, np.float32).reshape(1, 4)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where}: box {row!r}; [x0, y0, x1, y1] in px would be right") from error
 
 
 def _named(kind: type[Name], value: Any, where: str) -> Name | None:
