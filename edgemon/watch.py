@@ -36,6 +36,7 @@ MAX_AT_ONCE = 200
 MAX_BEDS = 1_000
 REDRAW_S = 0.5
 STALE_S = 45.0
+READINGS = ("face", "eyes", "sleep", "cry", "heart rate")
 DISCLAIMER = (
     "Not a medical device and not a certified alarm system: never rely on it to notice that a patient needs help."
 )
@@ -176,8 +177,8 @@ def _rate(reading: p.HeartRateReading) -> Callable[[float], str]:
 
 
 def cells(bed: BedView, now_s: float) -> dict[str, Cell]:
-    """What one bed's row shows."""
-    shown = dict.fromkeys(("face", "eyes", "sleep", "cry", "heart rate"), Cell("no data", "yet"))
+    """What one bed's row shows: READINGS, and the posture where there is a pose network."""
+    shown = dict.fromkeys(READINGS, Cell("no data", "yet"))
     rate, since_s = bed.heart_rate, now_s - bed.heart_rate_s
     if bed.state is not None:
         state, state_s = bed.state, now_s - bed.state_s
@@ -185,6 +186,8 @@ def cells(bed: BedView, now_s: float) -> dict[str, Cell]:
         shown["eyes"] = _told(state.eyes, state_s, str)
         shown["sleep"] = _told(state.sleep, state_s, str)
         shown["cry"] = _told(state.cry, state_s, str)
+        if state.posture.reason is not Reason.DISABLED:
+            shown["posture"] = _told(state.posture, state_s, str)
         if rate is None:
             rate, since_s = state.heart_rate, state_s
     if rate is not None:
@@ -208,17 +211,19 @@ def alarms(bed: BedView) -> str:
 def table(ward: Ward, now_s: float, width: int = 100) -> list[str]:
     """The whole table, one string a line of at most `width` characters: two lines a bed, and one for its alarms."""
     rows: list[tuple[list[Cell], str]] = []
+    names = tuple(dict.fromkeys(name for bed in ward.beds.values() for name in (*READINGS, *cells(bed, now_s))))
     for (device, name), bed in sorted(ward.beds.items()):
         gaps = ward.devices[device].missing if device in ward.devices else 0
         delivery = Cell(f"{bed.received} received", f"{bed.repeats} repeats, {gaps} missing")
         if name == DEVICE_BED:
-            readings = [Cell(device, _online(ward.avail.get(device))), *[Cell("")] * 5]
+            readings = [Cell(device, _online(ward.avail.get(device))), *[Cell("")] * len(names)]
         else:
-            readings = [Cell(f"  {name}"), *cells(bed, now_s).values()]
+            shown = cells(bed, now_s)
+            readings = [Cell(f"  {name}"), *(shown.get(reading, Cell("-")) for reading in names)]
         rows.append(([*readings, delivery], alarms(bed)))
     if not rows:
         return [*textwrap.wrap(DISCLAIMER, width), "", "waiting for a first message ..."]
-    heads = [Cell(head) for head in ("bed", "face", "eyes", "sleep", "cry", "heart rate", "delivery")]
+    heads = [Cell(head) for head in ("bed", *names, "delivery")]
     columns = zip(heads, *(row for row, _ in rows), strict=True)
     widths = [max(max(len(cell.value), len(cell.note)) for cell in column) for column in columns]
     lines = [_line([head.value for head in heads], widths)]

@@ -28,11 +28,11 @@ from edgemon.messages import payloads as p
 from edgemon.movement import MovementWindow
 from edgemon.observations.pose import PoseObserver, Scene
 from edgemon.observations.pose_network import PoseNetwork
-from edgemon.pipeline import Limbs, Mind, Seen, Sight, build_sights
+from edgemon.pipeline import SAMPLE_FACE_UP_TO_S, Limbs, Mind, Seen, Sight, build_sights
 from edgemon.records import Frame, Health, Observation, Pose, Posture, Reason
 from edgemon.states import POSE, StateEstimator, StateSettings
 from edgemon.states.vote import Vote
-from edgemon.vision import LATE_S, REST_S, Load, Vision
+from edgemon.vision import LATE_S, LONG_S, REST_S, Load, Vision
 
 needs_models = pytest.mark.skipif(not (ROOT / "models/face.toml").is_file(), reason="no released models in this tree")
 BED = Bed(id="cot-1")
@@ -247,7 +247,7 @@ def test_stages_that_matter_least_rest_while_looks_come_late_and_for_a_while_aft
     for late_s, seconds in ((0.03, 20.0), (0.9, 10.0), (0.03, 60.0)):
         for _ in range(round(seconds * 10)):
             now_s += 0.1
-            rested.append((now_s, load.heavy(late_s, now_s, hot=False)))
+            rested.append((now_s, load.heavy(late_s, 0.02, now_s, hot=False)))
     begins = next(s for s, rests in rested if rests)
     ends = next(s for s, rests in rested if s > begins and not rests)
     assert 20.0 < begins < 24.0
@@ -257,9 +257,17 @@ def test_stages_that_matter_least_rest_while_looks_come_late_and_for_a_while_aft
 
 def test_a_hot_board_rests_at_once() -> None:
     load = Load()
-    assert load.heavy(0.01, 0.0, hot=True)
-    assert load.heavy(0.01, REST_S - 1.0, hot=False)
-    assert not load.heavy(0.01, REST_S + 1.0, hot=False)
+    assert load.heavy(0.01, 0.01, 0.0, hot=True)
+    assert load.heavy(0.01, 0.01, REST_S - 1.0, hot=False)
+    assert not load.heavy(0.01, 0.01, REST_S + 1.0, hot=False)
+
+
+def test_one_look_that_keeps_the_face_waiting_is_enough_to_rest() -> None:
+    """A face that was last seen a second ago is not read for its colour."""
+    load = Load()
+    assert not load.heavy(0.03, LONG_S - 0.01, 0.0, hot=False)
+    assert load.heavy(0.03, LONG_S + 0.01, 1.0, hot=False)
+    assert LONG_S + 1 / Cadence().face_hz < SAMPLE_FACE_UP_TO_S
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from edgemon.config import Mqtt
 from edgemon.errors import DeliveryError
 from edgemon.messages import Composer, address
 from edgemon.messages import payloads as p
-from edgemon.records import Message, Presence
+from edgemon.records import Message, Posture, Presence, Reading, Reason
 from edgemon.watch import STALE_S, Ward, _Printer, table
 
 
@@ -60,6 +60,21 @@ def test_the_last_will_of_a_connection_that_was_replaced_is_ignored() -> None:
     assert ward.avail["cot-pi-1"].status == "online"
     hear(ward, compose.avail("offline", stamp(), connection=2))
     assert ward.avail["cot-pi-1"].status == "offline"
+
+
+def test_the_table_shows_the_posture_of_beds_that_have_a_pose_network() -> None:
+    ward, compose, off = Ward(), composer(), Reading(None, Reason.DISABLED, 0.0, 0.0, 0.0)
+    hear(ward, compose.state(dataclasses.replace(patient(), posture=off), [], stamp()))
+    assert "posture" not in "\n".join(table(ward, 1.0))
+    hear(
+        ward,
+        compose.state(
+            dataclasses.replace(patient("cot-2"), posture=Reading(Posture.PRONE, None, 0.9, 0.0, 0.0)), [], stamp()
+        ),
+    )
+    heads, first, _, _, second, *_ = table(ward, 1.0, width=200)[2:]
+    assert heads.split()[-2:] == ["posture", "delivery"]
+    assert ("prone" in first, "prone" in second) == (False, True)
 
 
 def test_the_table_shows_ages_quality_reasons_and_what_it_is_not() -> None:
