@@ -69,7 +69,7 @@ def test_the_table_shows_the_posture_of_beds_that_have_a_pose_network() -> None:
     hear(
         ward,
         compose.state(
-            dataclasses.replace(patient("cot-2"), posture=Reading(Posture.PRONE, None, 0.9, 0.0, 0.0)), [], stamp()
+            dataclasses.replace(patient("cot-2"), posture=Reading(Posture.PRONE, None, 0.9, 50.0, 99.0)), [], stamp()
         ),
     )
     heads, first, _, _, second, *_ = table(ward, 1.0, width=200)[2:]
