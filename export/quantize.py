@@ -45,8 +45,20 @@ def to_int8(fp32: bytes, task: TaskName, tensors: Iterable[Tensor]) -> bytes:
     return quantized(fp32, TASKS[task].input.name, tensors, QUANTIZED[task], KEPT_FLOAT[task])
 
 
-def quantized(fp32: bytes, name: str, tensors: Iterable[Tensor], kinds: Sequence[str], kept: Sequence[str]) -> bytes:
-    """The int8 graph of an fp32 one with the input `name`: nodes of these kinds but those whose names hold a `kept`."""
+def quantized(
+    fp32: bytes,
+    name: str,
+    tensors: Iterable[Tensor],
+    kinds: Sequence[str],
+    kept: Sequence[str],
+    *,
+    unsigned: bool = False,
+) -> bytes:
+    """The int8 graph of an fp32 one with the input `name`: nodes of these kinds but those whose names hold a `kept`.
+
+    Activations are signed unless `unsigned`: behind plain ReLU only then does ONNX Runtime join a convolution and its
+    ReLU into one int8 layer; signed, most convolutions of such a network are computed in fp32 after all.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source, clean, target = (Path(folder) / name for name in ("fp32.onnx", "clean.onnx", "int8.onnx"))
         source.write_bytes(fp32)
@@ -59,7 +71,7 @@ def quantized(fp32: bytes, name: str, tensors: Iterable[Tensor], kinds: Sequence
             _Inputs(name, tensors),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            activation_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8 if unsigned else QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=list(kinds),

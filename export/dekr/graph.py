@@ -124,7 +124,7 @@ def to_int8(fp32: bytes, tensors: Iterable[Array]) -> bytes:
 
     Last layers stay float, as do moved taps and the convolutions that tell how far they move.
     """
-    return quantized(fp32, IMAGES, tensors, _QUANTIZED, _KEPT_FLOAT)
+    return quantized(fp32, IMAGES, tensors, _QUANTIZED, _KEPT_FLOAT, unsigned=True)
 
 
 def frame_size(text: str) -> tuple[int, int]:

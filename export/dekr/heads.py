@@ -60,5 +60,6 @@ def initialise(network: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.normal_(module.weight, std=0.001)
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, AdaptiveBlock):
-            module.start()
+    for block in network.modules():
+        if isinstance(block, AdaptiveBlock):
+            block.start()

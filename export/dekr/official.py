@@ -276,8 +276,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: no checkpoint: {str(error).splitlines()[0]}") from error
+    except (OSError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:  # text is a LookupError
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path}: no checkpoint: {line}") from error
     state = saved.get("state_dict", saved) if isinstance(saved, dict) else saved
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: holds no state dict")
