@@ -16,7 +16,7 @@ from edgemon.frames.meter import Meter
 from edgemon.messages import Composer, Stamp, encode
 from edgemon.messages import payloads as p
 from edgemon.pipeline import TICK_S, Mind, build_sights, state_settings
-from edgemon.records import Frame, Health, Message, Observation
+from edgemon.records import Frame, Health, Message, Observation, Reason
 from edgemon.study import Study
 
 BOOT, SESSION = "replay", 1
@@ -123,6 +123,8 @@ def _plain_line(message: Message) -> str:
     if isinstance(payload, p.State):
         readings = (("eyes", payload.eyes), ("sleep", payload.sleep), ("cry", payload.cry))
         told = [f"{name} {r.value or f'unknown ({r.reason})'}" for name, r in readings]
+        if payload.posture.reason is not Reason.DISABLED:
+            told.append(f"posture {payload.posture.value or f'unknown ({payload.posture.reason})'}")
         rate = payload.heart_rate
         told.append(
             f"heart rate {rate.value:.0f}/min q{rate.quality:.2f}" if rate.value else f"heart rate ({rate.reason})"

@@ -19,7 +19,8 @@ from edgemon.states import POSE
 
 LATE_S = 0.25  # the mean age of a picture that has been looked at, above which the board is too busy
 LATE_OVER_S = 5.0
-LONG_S = 0.5  # that one look may take: skin is read where the face was seen at most 1 s ago
+LONG_S = 0.5  # that a look with pose may take: skin is read where the face was seen at most 1 s ago
+LONG_LOOKS = 2  # in a row; one is chance
 REST_S = 30.0
 WAITING_MAX = 256  # looks that the I/O loop has not taken up yet; more are dropped and counted
 log = logging.getLogger(__name__)
@@ -39,18 +40,24 @@ class Load:
     def __init__(self) -> None:
         self._late_s = 0.0
         self._looked_s: float | None = None
+        self._long_looks = 0
         self._until_s = -math.inf
 
-    def heavy(self, late_s: float, took_s: float, now_s: float, *, hot: bool) -> bool:
-        """Whether they rest; the last look took so long, and then its picture was `late_s` old."""
+    def heavy(self, late_s: float, posed_s: float | None, now_s: float, *, hot: bool) -> bool:
+        """Whether they rest, after a look that ended when its picture was `late_s` old.
+
+        `posed_s` is how long it took, where it read a pose.
+        """
         gap_s = 0.0 if self._looked_s is None else now_s - self._looked_s
         self._looked_s = now_s
         self._late_s += -math.expm1(-gap_s / LATE_OVER_S) * (late_s - self._late_s)
-        if hot or self._late_s > LATE_S or took_s > LONG_S:
+        if posed_s is not None:
+            self._long_looks = self._long_looks + 1 if posed_s > LONG_S else 0
+        if hot or self._late_s > LATE_S or self._long_looks >= LONG_LOOKS:
             if now_s >= self._until_s:
-                why = "the board is hot" if hot else f"a look took {took_s:.2f} s; they are {self._late_s:.2f} s late"
+                why = "the board is hot" if hot else f"looks are {self._late_s:.2f} s late, or long with it"
                 log.warning("pose rests for %.0f s: %s", REST_S, why)
-            self._until_s = now_s + REST_S
+            self._until_s, self._long_looks = now_s + REST_S, 0
         return now_s < self._until_s
 
 
@@ -126,7 +133,7 @@ class Vision(threading.Thread):
         late_s = max(0.0, done_s - frame.captured_s)
         self._progress.took("frame_to_look", late_s)
         if sight.limbs is not None:
-            sight.limbs.resting = self._load.heavy(late_s, done_s - begun_s, done_s, hot=self.hot)
+            sight.limbs.resting = self._load.heavy(late_s, done_s - begun_s if posed else None, done_s, hot=self.hot)
         try:
             self.seen.put_nowait((sight.bed.id, seen))
         except queue.Full:
