@@ -13,7 +13,17 @@ import pytest
 pytest.importorskip("moderngl", reason="the renderer needs the `export` extra (moderngl)")
 
 from export.infant import covers
-from export.infant.body import SHIFT, SIZE, TRAIN, BodySample, joints_of, render_body, sample_build, sample_scene
+from export.infant.body import (
+    SHIFT,
+    SIZE,
+    TRAIN,
+    BodySample,
+    joints_of,
+    range_camera,
+    render_body,
+    sample_build,
+    sample_scene,
+)
 from export.infant.expression import Expression
 from export.infant.figure import Build, resting
 from export.infant.lying import POSTURES
@@ -102,6 +112,9 @@ def test_training_cannot_draw_the_shift(shared: Path) -> None:
         trained = [getattr(build, part) for build in builds[False]]
         shifted = np.array([getattr(build, part) for build in builds[True]])
         assert ((shifted < min(trained)) | (shifted > max(trained))).all()
+    ranges = {settings.shifted: [range_camera(rng, settings) for _ in range(100)] for settings in (TRAIN, SHIFT)}
+    for part in ("step_px", "noise_px", "dropout"):
+        assert max(getattr(one, part) for one in ranges[False]) < min(getattr(one, part) for one in ranges[True])
     assert not set(covers.TRAINED) & set(covers.SHIFTED)
 
 
@@ -126,10 +139,12 @@ def test_a_set_is_written_and_finished_later(
     rows = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
     assert [row["name"] for row in rows] == ["000000", "000001"]
     assert all(row["shifted"] and row["identity"] % 10 == 9 for row in rows)
-    depth = cv2.imread(str(tmp_path / "000001.depth.png"), cv2.IMREAD_UNCHANGED)
+    depth, rgb = (cv2.imread(str(tmp_path / f"000001{end}"), cv2.IMREAD_UNCHANGED) for end in (".depth.png", ".jpg"))
+    assert depth is not None
+    assert rgb is not None
     assert depth.dtype == np.uint16
     assert depth.shape == SIZE[::-1]
-    assert cv2.imread(str(tmp_path / "000001.jpg")).shape == (*SIZE[::-1], 3)
+    assert rgb.shape == (*SIZE[::-1], 3)
 
 
 def test_bones_get_the_length_asked_for(shared: Path) -> None:

@@ -31,7 +31,8 @@ INSIDE_JOINTS = 9
 class Settings:
     """What is drawn at random, as (least, most) where two numbers are given.
 
-    Training and the shifted test share no value of `camera_mm`, `tilt_deg`, `limbs`, `head`, nor `field_deg`.
+    Training and the shifted test share no value of `camera_mm`, `tilt_deg`, `limbs` and `head`, nor a kind of object
+    beside the newborn but wires (covers.TRAINED, covers.SHIFTED), and the shift's depth is coarser and noisier.
     """
 
     shifted: bool
@@ -180,7 +181,7 @@ def _attempt(
     brightness = buffers.colour.mean(axis=2)
     albedo = brightness * (0.3 / max(float(np.median(brightness[::4, ::4])), 1e-6))
     focal_px = float(0.5 * size[1] / np.tan(np.radians(camera.field_deg) / 2))
-    depth_mm = measure(rng, buffers.depth * drawn.mm_per_dm, albedo, focal_px, _range_camera(rng, settings))
+    depth_mm = measure(rng, buffers.depth * drawn.mm_per_dm, albedo, focal_px, range_camera(rng, settings))
     truth = BodyTruth(
         identity=figure.identity.seed,
         scene="body",
@@ -200,7 +201,8 @@ def _attempt(
     return BodySample(rgb, depth_mm, truth)
 
 
-def _range_camera(rng: np.random.Generator, settings: Settings) -> RangeCamera:
+def range_camera(rng: np.random.Generator, settings: Settings) -> RangeCamera:
+    """A depth camera at random; the shift's steps and noise are beyond any of training's."""
     camera = sample_range_camera(rng)
     if settings.shifted:
         return replace(camera, step_px=camera.step_px + 0.12, noise_px=camera.noise_px + 0.09, dropout=0.6)

@@ -58,8 +58,9 @@ def surround(
     uniforms: dict[str, Uniform] = {}
     parts = scene.bedding(rng, figure, lying.level, infrared, cover, coarse=True)
     if rng.random() < COT_SHARE:
-        parts[0], names = _cut(rng, figure, parts[0]), [*names, "cot"]
-        parts += _cot(rng, parts[0], lying.level, infrared)
+        low, high = _cot_corners(rng, figure)
+        parts = [_within(part, low, high) for part in parts]
+        parts, names = parts + _cot(rng, (low, high), lying.level, infrared), [*names, "cot"]
     if cover == "swaddle":
         parts.append(swaddle(figure, lying.level, cloth(rng, infrared)))
     if rng.random() < FACE_SHARE and not empty:
@@ -73,18 +74,24 @@ def surround(
     return Around(parts, uniforms, tuple(names))
 
 
-def _cut(rng: np.random.Generator, figure: Figure, plane: Part) -> Part:
-    """The mattress at a cot's size, with room for the newborn."""
+def _cot_corners(rng: np.random.Generator, figure: Figure) -> tuple[Floats, Floats]:
+    """The corners of a cot with room for the newborn."""
     flat = figure.vertices[:13380, :2]
-    room = np.maximum(np.abs(flat - flat.mean(axis=0)).max(axis=0) + 0.15, rng.uniform((1.8, 3.3), (3.2, 4.8)))
-    place = plane.place.copy()
-    place[:, :2] = place[:, :2].clip(flat.mean(axis=0) - room, flat.mean(axis=0) + room)
-    return replace(plane, place=place)
+    middle = flat.mean(axis=0)
+    room = np.maximum(np.abs(flat - middle).max(axis=0) + 0.15, rng.uniform((1.8, 3.3), (3.2, 4.8)))
+    return middle - room, middle + room
 
 
-def _cot(rng: np.random.Generator, plane: Part, level: float, infrared: bool) -> list[Part]:
+def _within(part: Part, low: Floats, high: Floats) -> Part:
+    """Mattress or blanket ending at the cot's walls."""
+    place = part.place.copy()
+    place[:, :2] = place[:, :2].clip(low, high)
+    return replace(part, place=place)
+
+
+def _cot(rng: np.random.Generator, corners: tuple[Floats, Floats], level: float, infrared: bool) -> list[Part]:
     """Low walls about the mattress and the floor below."""
-    low, high = plane.place[:, :2].min(axis=0), plane.place[:, :2].max(axis=0)
+    low, high = corners
     middle, half = (low + high) / 2, (high - low) / 2
     wall, thick = float(rng.uniform(0.15, 1.1)), float(rng.uniform(0.04, 0.12))
     kind = shaders.CLOTH if rng.random() < 0.3 else shaders.DEVICE
@@ -97,7 +104,7 @@ def _cot(rng: np.random.Generator, plane: Part, level: float, infrared: bool) ->
             radii = np.array([*(half + 2 * thick), wall + 0.3])
             radii[axis] = thick
             parts.append(props.blob(centre, radii, np.eye(3, dtype=np.float32), 0.2, look))
-    return [*parts, props.mattress(None, level - float(rng.uniform(4.0, 9.0)), cloth(rng, infrared, 0.7), 24.0, 5)]
+    return [*parts, props.mattress(None, level - float(rng.uniform(1.0, 4.5)), cloth(rng, infrared, 0.7), 24.0, 5)]
 
 
 def swaddle(figure: Figure, level: float, look: dict[str, Uniform]) -> Part:

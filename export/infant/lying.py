@@ -260,7 +260,7 @@ def _leg(rng: np.random.Generator, manner: Manner, sign: float) -> Reach:
         way, twist, flex = (rng.normal(0.3, 0.1), -0.8, rng.normal(0.4, 0.15)), rng.normal(25, 8), rng.uniform(30, 100)
     elif posture == "supine":
         way = (rng.normal(0.5, 0.22), rng.normal(-0.58, 0.28), abs(rng.normal(0.5, 0.3)))
-        twist, flex, rests = rng.normal(54, 20), rng.normal(103, 28), bool(rng.random() < 0.25)
+        twist, flex, rests = rng.normal(46, 14), rng.normal(103, 24), bool(rng.random() < 0.25)
     elif posture == "side":
         way = (rng.normal(0.02, 0.12), rng.normal(-0.6, 0.25), rng.normal(0.65, 0.3))
         twist, flex = rng.normal(0, 10), rng.normal(80, 28)
