@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pulses import SKIN, colours, crying, times, trace
 
 from edgemon.errors import ModelError
-from edgemon.observations import FACE_OBSERVERS, TRACE_OBSERVERS
+from edgemon.observations import FACE_OBSERVERS, SCENE_OBSERVERS, TRACE_OBSERVERS
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
 from edgemon.observations.pulse_network import PulseReading
@@ -415,5 +415,5 @@ def test_a_face_lying_on_its_side_or_upside_down_is_not_turned_away() -> None:
 
 
 def test_the_tables_name_every_observer() -> None:
-    for name, observer in {**FACE_OBSERVERS, **TRACE_OBSERVERS}.items():
+    for name, observer in {**FACE_OBSERVERS, **TRACE_OBSERVERS, **SCENE_OBSERVERS}.items():
         assert observer.name == name

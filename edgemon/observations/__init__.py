@@ -1,4 +1,4 @@
-"""Observers: each reads one thing from a face or from the colour of its skin, and says why when it cannot."""
+"""Observers: each reads one thing from a face, the colour of its skin or the whole picture, and says why it cannot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
 from edgemon.observations.pain import PainObserver
+from edgemon.observations.pose import PoseObserver
 from edgemon.records import Face, Frame, Observation, SkinSample
 
 
@@ -34,3 +35,4 @@ FACE_OBSERVERS: Final[Mapping[str, type[ExpressionObserver] | type[PainObserver]
     PainObserver.name: PainObserver,
 }
 TRACE_OBSERVERS: Final[Mapping[str, type[HeartRateObserver]]] = {HeartRateObserver.name: HeartRateObserver}
+SCENE_OBSERVERS: Final[Mapping[str, type[PoseObserver]]] = {PoseObserver.name: PoseObserver}
