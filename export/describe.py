@@ -14,7 +14,11 @@ from edgemon.manifest import FRAMES, Manifest, Metric, ModelFile, ModelInput, Or
 from export.onnx_export import TASKS, TaskName
 
 NOTES = Path(__file__).parent / "notes"
-SHEETS = {"expression": "expression", "pain": "expression"}  # of a card; the others learn from the face view
+SHEETS = {
+    "expression": "expression",
+    "pain": "expression",
+    "pose": "body",
+}  # of a card; the others learn from the face view
 Precision = Literal["fp32", "int8"]
 
 

@@ -33,6 +33,9 @@ from export.face_precision import judge
 from export.metrics import temperature, threshold_at
 from export.onnx_export import TASKS, TaskName, calibrated, load_network, to_onnx
 from export.parity import INPUTS, Judged, check_difference, loss
+from export.pose.release import KINDS as POSE_KINDS
+from export.pose.release import add_arguments as add_pose_arguments
+from export.pose.release import run as release_pose
 from export.pulse_net import RATE, PulseNet
 from export.quantize import to_int8
 
@@ -190,7 +193,7 @@ def _write(plan: Plan, shipped: list[ModelFile], tables: Mapping[str, tuple[str,
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `release`."""
-    parser.add_argument("task", choices=(*TASKS, "pain"))
+    parser.add_argument("task", choices=(*TASKS, *POSE_KINDS, "pain"))
     parser.add_argument(
         "--weights", type=Path, required=True, help="a state dict written by `train`; of pain its folder"
     )
@@ -201,6 +204,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--notes", type=Path, help="use, data, licence and limits; export/notes/TASK.toml by default")
     parser.add_argument("--folder", type=Path, default=Path("models"), help="written to; expression needs face there")
     parser.add_argument("--limit", type=int, help="judge only so many renders a condition (face) or windows (pulse)")
+    add_pose_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -209,6 +213,8 @@ def run(args: argparse.Namespace) -> int:
         from export.pain.release import run as release_pain  # noqa: PLC0415  (scikit-learn is slow to import)
 
         return release_pain(args)
+    if args.task in POSE_KINDS:
+        return release_pose(args)
     if args.val is None:
         raise ValueError(f"release {args.task}: --val: missing; renders that training did not see set its thresholds")
     notes = read_notes(args.notes or NOTES / f"{args.task}.toml")
