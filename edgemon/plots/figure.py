@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ SKELETONS: Final = 9
 BINS: Final = 700  # a longer recording is shown as the means of so many parts
 TALLEST_TRUNKS_S: Final = 2.0  # a faster limb is cut off, so that a jolt does not flatten the rest
 APART_S: Final = 3.0  # rates further apart are not joined by a line
+LEAST_MOTION: Final = 0.002  # of the picture: below it noise would fill the row
 LEVELS: Final = ("asleep", "awake", "crying")
 FOOT: Final = "Information about movement, made by edgemon {}. No diagnosis, and no general-movement assessment."
 
@@ -36,7 +38,9 @@ def write(recording: Recording, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    with mpl.rc_context({**style.RC}):
+    if recording.seconds <= 0:
+        recording = replace(recording, seconds=1.0)  # a video of one frame has a picture too
+    with mpl.rc_context(style.RC):
         figure = _figure(recording)
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}  # the same recording, the same bytes
         figure.savefig(path, dpi=160, facecolor=style.PAPER, metadata=metadata)
@@ -44,9 +48,9 @@ def write(recording: Recording, path: Path) -> None:
 
 def _figure(recording: Recording) -> Figure:
     posed = len(recording.poses) > 1
-    strip_in = (RIGHT - LEFT) * WIDE_IN / SKELETONS * skeleton.TALL
+    strip_in = (RIGHT - LEFT) * WIDE_IN / SKELETONS * (skeleton.TALL + skeleton.CAPTION)
     heights_in = ([strip_in] if posed else []) + [1.9 if posed else 0.7, 1.25, 1.35]
-    gap_in, head_in, foot_in = 0.34, 0.78, 0.62
+    gap_in, head_in, foot_in = 0.34, 0.78 if posed else 0.98, 0.62
     high_in = head_in + sum(heights_in) + gap_in * (len(heights_in) - 1) + foot_in
     figure = Figure(figsize=(WIDE_IN, high_in))
     panels, top_in = [], high_in - head_in
@@ -86,11 +90,14 @@ def _activity(axes: Axes, recording: Recording, posed: bool) -> None:
             rows.append((name, colour, at_s, series / TALLEST_TRUNKS_S, _active(series, step_s)))
     if recording.motion:
         at_s = np.array([m.at_s for m in recording.motion])
-        quantity = np.array([m.quantity for m in recording.motion])
-        rows.append(("picture", style.MOTION, at_s, quantity / max(0.02, float(np.quantile(quantity, 0.995))), ""))
+        at_s, quantity = _binned(at_s, np.array([m.quantity for m in recording.motion]), seconds)
+        most = max(LEAST_MOTION, float(np.nanquantile(quantity, 0.995)))
+        rows.append(("picture", style.MOTION, at_s, quantity / most, ""))
     for i, (name, colour, at_s, height, active) in enumerate(rows):
         floor = len(rows) - 1 - i
         x, y = _binned(at_s, np.minimum(height, 1.0), seconds)
+        if name != "picture":
+            x, y = _to_the_edges(x, y, seconds)
         axes.fill_between(x, floor, floor + 0.92 * y, color=colour, alpha=0.35, linewidth=0)
         axes.plot(x, floor + 0.92 * y, color=colour, linewidth=1.1, solid_joinstyle="round")
         axes.plot((0, seconds), (floor, floor), color=style.FAINT, linewidth=0.8, zorder=0)
@@ -116,13 +123,22 @@ def _active(speed: Array, step_s: Array) -> str:
 
 
 def _unseen(axes: Axes, x: Array, y: Array, floor: float) -> None:
-    """Hatch where a limb was not seen."""
+    """Hatch where a limb was not seen: around each NaN, from what is known before it to what is known after."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~np.isfinite(y), [False]]).astype(int)))
     for start, end in zip(edges[::2], edges[1::2], strict=True):
-        wide = float(x[min(int(end), len(x) - 1)] - x[start])
+        left = float(x[max(int(start) - 1, 0)])
+        wide = float(x[min(int(end), len(x) - 1)]) - left
         if wide > 0:
-            axes.broken_barh([(float(x[start]), wide)], (floor, 0.5), facecolor="none", edgecolor=style.FAINT,
+            axes.broken_barh([(left, wide)], (floor, 0.5), facecolor="none", edgecolor=style.FAINT,
                              hatch="////", linewidth=0)  # fmt: skip
+
+
+def _to_the_edges(x: Array, y: Array, seconds: float) -> tuple[Array, Array]:
+    """The same with NaN at 0 and at the end where nothing is known near them."""
+    far = formulas.MAX_STEP_S
+    before, after = [0.0] if not len(x) or x[0] > far else [], [seconds] if len(x) and seconds - x[-1] > far else []
+    unknown = np.full(len(before), np.nan), np.full(len(after), np.nan)
+    return np.concatenate([before, x, after]), np.concatenate([unknown[0], y, unknown[1]])
 
 
 def _binned(at_s: Array, values: Array, seconds: float) -> tuple[Array, Array]:

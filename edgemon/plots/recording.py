@@ -87,7 +87,7 @@ class Recorder:
 
 def spans(told: list[tuple[float, str | None]], end_s: float) -> tuple[Span, ...]:
     """Values told at increasing times, each until the next, as spans; None, which is unknown, makes none."""
-    until = [*(start_s for start_s, _ in told[1:]), end_s]
+    until = [start_s for start_s, _ in told[1:]] + [end_s] * bool(told)
     return joined(Span(a, b, value) for (a, value), b in zip(told, until, strict=True) if value is not None)
 
 

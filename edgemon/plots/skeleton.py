@@ -11,7 +11,7 @@ from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
 
 from edgemon.plots import style
-from edgemon.plots.recording import Recording
+from edgemon.plots.recording import Recording, Span
 
 Array = NDArray[np.float64]
 
@@ -20,17 +20,20 @@ TRUNK: Final = (0, 1, 7, 6)  # around
 HEAD, NECK = 12, 13
 GHOSTS: Final = 9
 TALL: Final = 1.3  # a cell's height in its widths
+CAPTION: Final = 0.16  # and of the words below it
 FILL: Final = 0.9  # of a cell that the infant takes at its widest
 
 
 def draw(axes: Axes, recording: Recording, count: int) -> None:
     """`count` moments of the recording, the infant turned so that its head is up on the whole."""
-    axes.set(xlim=(0, count), ylim=(-TALL / 2, TALL / 2), aspect="equal", anchor="W")
+    axes.set(xlim=(0, count), ylim=(-TALL / 2 - CAPTION, TALL / 2), aspect="equal", anchor="W")
     axes.axis("off")
     at_s = np.array([t_s for t_s, _ in recording.poses])
     joints = _upright(np.array([pose.keypoints for _, pose in recording.poses], float), recording.visible)
     edges = np.linspace(0, recording.seconds, count + 1)
     for i in range(count):
+        posture = _at(recording.lanes["posture"], (edges[i] + edges[i + 1]) / 2)
+        axes.text(i + 0.5, -TALL / 2, posture, ha="center", va="top", color=style.QUIET, fontsize=7)
         inside = np.flatnonzero((at_s >= edges[i]) & (at_s < edges[i + 1]))
         if not len(inside):
             axes.text(i + 0.5, 0, "not seen", ha="center", va="center", color=style.QUIET, fontsize=7)
@@ -41,6 +44,10 @@ def draw(axes: Axes, recording: Recording, count: int) -> None:
             _limbs(axes, joints[ghost], shift, recording.visible, alpha=0.18, width=2.0)
         _trunk(axes, joints[middle], shift)
         _limbs(axes, joints[middle], shift, recording.visible, alpha=1.0, width=4.2)
+
+
+def _at(spans: tuple[Span, ...], t_s: float) -> str:
+    return next((span.value for span in spans if span.start_s <= t_s < span.end_s), "")
 
 
 def _upright(joints: Array, visible: float) -> Array:
