@@ -35,7 +35,7 @@ class StateSettings:
     """How observations become beliefs.
 
     The chains were chosen by `python -m export evaluate nights`. A change that the network is sure of reaches `eyes`
-    after about 2 s and `cry` after about 1.5 s at 4 Hz; an eye closure of up to 0.5 s is a blink and is ignored.
+    after about 2 s and `cry` after about 1 s at 4 Hz; an eye closure of up to 0.5 s is a blink and is ignored.
     Epochs and the majority rule follow the AASM infant scoring rules (J Clin Sleep Med 2016;12(3):429, PMC4773630),
     with eyes and cry in place of the EEG.
     """
