@@ -100,7 +100,7 @@ def _pose(kind: Kind, data: Sequence[Path], photographs: Path | None, seed: int)
         raise ValueError("--data: missing; pose learns from folders of renders (synthesize images --view body)")
     if photographs is not None:
         raise ValueError("--photographs: pose learns from renders alone")
-    return Recipe(DEKR(W24T), (Phase(Cots(data, kind, seed), 32, 1.0, pose_losses),))
+    return Recipe(DEKR(W24T), (Phase(Cots(data, kind, seed), 16, 1.0, pose_losses),))
 
 
 def pose_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
