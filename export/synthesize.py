@@ -19,11 +19,13 @@ from tqdm import tqdm
 
 from edgemon.inference import depth_image
 from export.heart_rate.render import recipe_of, render
-from export.infant import body
+from export.infant import body, moving
 from export.infant.clip import write_clip
 from export.infant.closeup import render_closeup
+from export.infant.lying import POSTURES
 from export.infant.proportions import compare, read_labels, table
 from export.infant.sample import Sample, render_sample
+from export.infant.sensor import LIGHTS
 
 SPLITS = ("train", "val", "test")
 VIEWS = ("face", "body", "expression")
@@ -33,7 +35,7 @@ EMPTY_SHARE = 0.05  # of cots
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `synthesize images`, `synthesize sheet`, `synthesize clip` and `synthesize pulses`."""
+    """The arguments of `synthesize images`, `synthesize sheet`, `clip`, `limbs` and `pulses`."""
     kinds = parser.add_subparsers(dest="kind", required=True)
     images = kinds.add_parser(
         "images", help="random pictures: NNNNNN.jpg, .labels.png (body: .depth.png) and truth.jsonl"
@@ -75,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clip.add_argument("--size", default="640x480", help="WIDTHxHEIGHT in px")
     clip.add_argument("--identity", type=int, default=None)
     clip.add_argument("--megabytes", type=float, default=7.0, help="size to aim at")
+    _add_limbs(kinds.add_parser("limbs", help="a video of a whole newborn who moves: FILE.mp4 and FILE.truth.json"))
     pulses = kinds.add_parser("pulses", help="what a device reads of random clips: NNN.npz and truth.jsonl")
     pulses.add_argument("--out", type=Path, required=True)
     pulses.add_argument("--count", type=int, required=True)
@@ -84,6 +87,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pulses.add_argument("--workers", type=int, default=1)
 
 
+def _add_limbs(limbs: argparse.ArgumentParser) -> None:
+    limbs.add_argument("--out", type=Path, required=True)
+    limbs.add_argument("--seconds", type=float, default=60.0)
+    limbs.add_argument("--fps", type=int, default=30)
+    limbs.add_argument("--size", default="320x240", help="WIDTHxHEIGHT in px")
+    limbs.add_argument("--identity", type=int, default=1009, help="one that ends in 9 is never trained on")
+    limbs.add_argument("--posture", choices=POSTURES, default="supine")
+    limbs.add_argument("--cover", choices=moving.COVERS, default="none", help="up to where a blanket lies")
+    limbs.add_argument("--light", choices=LIGHTS, default="bright")
+    limbs.add_argument("--seed", type=int, default=0)
+
+
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0 on success."""
     commands = {
@@ -91,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
         "sheet": run_sheet,
         "compare": run_compare,
         "clip": run_clip,
+        "limbs": run_limbs,
         "pulses": run_pulses,
     }
     return commands[args.kind](args)
@@ -261,4 +277,22 @@ def run_clip(args: argparse.Namespace) -> int:
         identity=args.identity,
         megabytes=args.megabytes,
     )
+    return 0
+
+
+def run_limbs(args: argparse.Namespace) -> int:
+    """Renders a newborn who moves to a video with its truth beside it."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    width, height = (int(part) for part in args.size.split("x"))
+    clip = moving.LimbClip(
+        args.identity,
+        args.posture,
+        args.cover,
+        args.light,
+        seconds=args.seconds,
+        fps=args.fps,
+        size=(width, height),
+        seed=args.seed,
+    )
+    moving.write(clip, args.out)
     return 0

@@ -124,6 +124,7 @@ def sample_build(rng: np.random.Generator, settings: Settings) -> Build:
 class Scene:
     """One drawn newborn, before anything is put about it."""
 
+    rest: Floats  # vertices before they are posed
     figure: Figure
     lying: Lying
     cover: str
@@ -155,7 +156,7 @@ def sample_scene(
     figure = posed_figure(identity, face, rest, lying.pose, lying.level + 0.004)
     stature_mm = float(rng.uniform(*STATURE_MM))
     camera, tilt_deg = _camera(rng, figure, size, settings, 100 * stature_mm / MESH_MM)
-    return Scene(figure, lying, cover, camera, tilt_deg, stature_mm)
+    return Scene(rest, figure, lying, cover, camera, tilt_deg, stature_mm)
 
 
 def _attempt(
@@ -166,7 +167,7 @@ def _attempt(
     light_kind = str(rng.choice(LIGHTS, p=LIGHT_SHARES))
     infrared = light_kind == "infrared"
     light = scene.sample_light(rng, light_kind, camera)
-    parts, uniforms, outfit = _dress(rng, figure, infrared)
+    parts, uniforms, outfit = dress(rng, figure, infrared)
     if empty:
         parts = []
     shifted = settings.shifted
@@ -236,7 +237,8 @@ def _camera(
     return replace(camera, place=camera.place + move, target=camera.target + move, field_deg=float(field)), tilt
 
 
-def _dress(rng: np.random.Generator, figure: Figure, infrared: bool) -> tuple[list[Part], dict[str, Uniform], str]:
+def dress(rng: np.random.Generator, figure: Figure, infrared: bool) -> tuple[list[Part], dict[str, Uniform], str]:
+    """The newborn's parts, the skin's uniforms and the outfit; the same generator dresses every pose alike."""
     uniforms = scene.skin_uniforms(rng, figure.identity, infrared)
     tone = (0.5, 0.5, 0.5) if infrared else figure.identity.tone
     uniforms["furrow"] = scene.furrows(figure, rng)

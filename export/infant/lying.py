@@ -62,7 +62,7 @@ def sample_lying(rng: np.random.Generator, rest: Floats, posture: str, *, wrappe
     turns = _trunk(rng, posture, down)
     yaw_deg = _head_yaw_deg(rng, posture)
     turns |= _head(rng, posture, down, yaw_deg)
-    body = _Body(rest, Pose(turns), posture)
+    body = Body(rest, Pose(turns), posture)
     for chain in (LEG, ARM):
         for side in rng.permutation(["L", "R"]):
             turns |= _limb(rng, body, (posture, down, wrapped), (chain, str(side)))
@@ -78,7 +78,7 @@ def _trunk(rng: np.random.Generator, posture: str, down: float) -> dict[str, tup
     turn = rotation((0.0, float(roll), 0.0)) @ rotation((float(lift), 0.0, 0.0))
     curl = rng.normal(10, 8) if posture == "side" else rng.normal(2, 4)
     return {
-        "root": _vector_deg(turn),
+        "root": vector_deg(turn),
         "spine03": (float(curl), float(rng.normal(0, 5)), float(rng.normal(0, 5))),
         "spine01": (float(curl) * 0.6, float(rng.normal(0, 3)), float(rng.normal(0, 3))),
     }
@@ -99,10 +99,10 @@ def _head(rng: np.random.Generator, posture: str, down: float, yaw_deg: float) -
     bend = -down * float(rng.normal(16, 5)) if posture == "side" else float(rng.normal(0, 5))
     neck = rotation((0.0, 0.0, 0.5 * bend)) @ rotation((0.0, 0.45 * yaw_deg, 0.0)) @ rotation((0.4 * pitch, 0.0, 0.0))
     head = rotation((0.0, 0.0, 0.5 * bend)) @ rotation((0.0, 0.55 * yaw_deg, 0.0)) @ rotation((0.6 * pitch, 0.0, 0.0))
-    return {"neck01": _vector_deg(neck), "head": _vector_deg(head)}
+    return {"neck01": vector_deg(neck), "head": vector_deg(head)}
 
 
-class _Body:
+class Body:
     """Trunk and head in place; where the limbs begin, how long their bones are, and what they must not enter.
 
     `level` is the mattress's height; `placed` holds the points of limbs that others keep off, with their radius.
@@ -164,7 +164,7 @@ Manner = tuple[str, float, bool]  # posture, the side lain on, wrapped
 Limb = tuple[tuple[str, str, str], str]  # its bones and its side
 
 
-def _limb(rng: np.random.Generator, body: _Body, manner: Manner, limb: Limb) -> dict[str, tuple[float, float, float]]:
+def _limb(rng: np.random.Generator, body: Body, manner: Manner, limb: Limb) -> dict[str, tuple[float, float, float]]:
     """Turns of one limb, the best of TRIES at keeping off what is there."""
     chain, side = limb
     mirror = np.array([1.0 if side == "L" else -1.0, 1.0, 1.0])
@@ -173,18 +173,18 @@ def _limb(rng: np.random.Generator, body: _Body, manner: Manner, limb: Limb) -> 
     for _ in range(TRIES):
         reach = (_arm if chain is ARM else _leg)(rng, manner, float(mirror[0]))
         first, second = (frame @ (mirror * way).astype(np.float32) for way in (reach.first, reach.second))
-        first, second, points = _lifted(body, limb, (first, second), rests=reach.rests)
-        worst = max(_depth(body, part) for part in points)
+        first, second, points = lifted_ways(body, limb, (first, second), rests=reach.rests)
+        worst = max(depth_of(body, part) for part in points)
         if best is None or worst < best[0]:
             best = (worst, first, second, points)
         if worst < 0.03:
             break
     assert best is not None
     body.placed += best[3]
-    return _turns(body, limb, frame, best[1], best[2])
+    return turns_of(body, limb, frame, best[1], best[2])
 
 
-def _depth(body: _Body, part: tuple[Floats, float]) -> float:
+def depth_of(body: Body, part: tuple[Floats, float]) -> float:
     """How deep part of a limb goes into trunk, head or another limb, dm."""
     points, radius = part
     worst = body.sunk(points, radius)
@@ -194,8 +194,8 @@ def _depth(body: _Body, part: tuple[Floats, float]) -> float:
     return worst
 
 
-def _lifted(
-    body: _Body, limb: Limb, ways: tuple[Floats, Floats], *, rests: bool
+def lifted_ways(
+    body: Body, limb: Limb, ways: tuple[Floats, Floats], *, rests: bool
 ) -> tuple[Floats, Floats, list[tuple[Floats, float]]]:
     """Both bones' world directions above the mattress (on it where the limb rests), and the limb's points."""
     (root, middle, end), side = limb
@@ -274,8 +274,8 @@ def _leg(rng: np.random.Generator, manner: Manner, sign: float) -> Reach:
     return Reach(first, _bent(first, (0.0, 0.0, -1.0), float(twist), float(np.clip(flex, 4, 140))), rests)
 
 
-def _turns(
-    body: _Body, limb: Limb, parent: Floats, first: Floats, second: Floats
+def turns_of(
+    body: Body, limb: Limb, parent: Floats, first: Floats, second: Floats
 ) -> dict[str, tuple[float, float, float]]:
     """Local turns that carry the resting bones to world directions, the hinge's axis with them."""
     (root, middle, end), side = limb
@@ -287,7 +287,7 @@ def _turns(
         hinge = parent @ hinge_was
     upper = _basis(first, hinge) @ _basis(was[0], hinge_was).T
     lower = _basis(second, hinge) @ _basis(was[1], hinge_was).T
-    return {f"{root}.{side}": _vector_deg(parent.T @ upper), f"{middle}.{side}": _vector_deg(upper.T @ lower)}
+    return {f"{root}.{side}": vector_deg(parent.T @ upper), f"{middle}.{side}": vector_deg(upper.T @ lower)}
 
 
 def _basis(way: Floats, hinge: Floats) -> Floats:
@@ -308,7 +308,7 @@ def _hands(rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:
     return turns
 
 
-def _vector_deg(turn: Floats) -> tuple[float, float, float]:
+def vector_deg(turn: Floats) -> tuple[float, float, float]:
     """The rotation vector in degrees of a rotation matrix."""
     vector, _ = cv2.Rodrigues(np.asarray(turn, np.float64))
     return triple(np.degrees(vector.ravel()))
