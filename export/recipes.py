@@ -18,7 +18,7 @@ from export.expression_data import JUDGED, ExpressionCrops
 from export.face_data import FaceScenes
 from export.losses import face_loss
 from export.pose.samples import Kind
-from export.pose.stream import Cots
+from export.pose.stream import SIZE_PX, Cots
 from export.pulse_losses import pulse_losses
 from export.pulse_net import PulseNet
 from export.pulse_stream import PulseWindows
@@ -100,7 +100,10 @@ def _pose(kind: Kind, data: Sequence[Path], photographs: Path | None, seed: int)
         raise ValueError("--data: missing; pose learns from folders of renders (synthesize images --view body)")
     if photographs is not None:
         raise ValueError("--photographs: pose learns from renders alone")
-    return Recipe(DEKR(W24T), (Phase(Cots(data, kind, seed), 16, 1.0, pose_losses),))
+    sizes = ((128, 96), 0.5), (SIZE_PX, 0.5)  # small first, twice as fast
+    return Recipe(
+        DEKR(W24T), tuple(Phase(Cots(data, kind, seed, size), 16, share, pose_losses) for size, share in sizes)
+    )
 
 
 def pose_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:

@@ -41,10 +41,10 @@ class Cot:
 
 
 class Cots(IterableDataset[tuple[Tensor, ...]]):
-    """Image (3, 144, 192) uint8 and the five maps of `export.dekr.Targets`."""
+    """Image (3, height, width) uint8 and the five maps of `export.dekr.Targets`."""
 
-    def __init__(self, folders: Sequence[Path], kind: Kind, seed: int) -> None:
-        self.kind, self.seed = kind, seed
+    def __init__(self, folders: Sequence[Path], kind: Kind, seed: int, size_px: tuple[int, int] = SIZE_PX) -> None:
+        self.kind, self.seed, self.size_px = kind, seed, size_px
         self.samples = tuple(sample for folder in folders for sample in renders(folder, kind))
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
@@ -53,13 +53,17 @@ class Cots(IterableDataset[tuple[Tensor, ...]]):
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         painter = Painter(rng)
         while True:
-            cot = grid([self._one(rng) for _ in range(4)]) if rng.random() < GRID_SHARE else self._one(rng)
+            cot = (
+                grid([self._one(rng) for _ in range(4)], self.size_px) if rng.random() < GRID_SHARE else self._one(rng)
+            )
             image, cot = spoiled(painter, cot)
-            maps = encode(cot.persons, SIZE_PX, visible_only=True, postures=cot.postures, head_sides=cot.head_sides)
+            maps = encode(
+                cot.persons, self.size_px, visible_only=True, postures=cot.postures, head_sides=cot.head_sides
+            )
             yield (torch.from_numpy(image.transpose(2, 0, 1).copy()), *(torch.from_numpy(each) for each in maps))
 
     def _one(self, rng: np.random.Generator) -> Cot:
-        return turned(rng, read(self.samples[int(rng.integers(len(self.samples)))]))
+        return turned(rng, read(self.samples[int(rng.integers(len(self.samples)))]), self.size_px)
 
 
 def read(sample: PoseSample) -> Cot:
@@ -69,17 +73,17 @@ def read(sample: PoseSample) -> Cot:
     return Cot(raw, sample.persons, (sample.posture,) * count, (sample.head_side,) * count)
 
 
-def turned(rng: np.random.Generator, cot: Cot) -> Cot:
-    """Mirrored or not, turned, zoomed and shifted into SIZE_PX; beyond its border a picture repeats its last pixels."""
+def turned(rng: np.random.Generator, cot: Cot, size_px: tuple[int, int]) -> Cot:
+    """Mirrored or not, turned, zoomed and shifted into a size; beyond its border a picture repeats its last pixels."""
     height, width = cot.raw.shape[:2]
     angle = float(rng.normal(0, TURN_SD_DEG)) + (180.0 if rng.random() < UPSIDE_DOWN_SHARE else 0.0)
-    zoom = min(SIZE_PX[0] / width, SIZE_PX[1] / height) * float(rng.uniform(*ZOOM))
+    zoom = min(size_px[0] / width, size_px[1] / height) * float(rng.uniform(*ZOOM))
     matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, zoom), np.float64)
-    matrix[:, 2] += np.array(SIZE_PX) * (0.5 + rng.uniform(-SHIFT, SHIFT, 2)) - (width / 2, height / 2)
+    matrix[:, 2] += np.array(size_px) * (0.5 + rng.uniform(-SHIFT, SHIFT, 2)) - (width / 2, height / 2)
     if rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
         cot = mirrored(cot)
-    return moved(cot, matrix)
+    return moved(cot, matrix, size_px)
 
 
 def mirrored(cot: Cot) -> Cot:
@@ -88,26 +92,26 @@ def mirrored(cot: Cot) -> Cot:
     return replace(cot, persons=cot.persons[:, list(MIRRORED)], head_sides=sides)
 
 
-def moved(cot: Cot, matrix: NDArray[np.float64]) -> Cot:
-    """By an affine matrix (2, 3), into SIZE_PX; depth is not interpolated, for between two depths lies nothing."""
+def moved(cot: Cot, matrix: NDArray[np.float64], size_px: tuple[int, int]) -> Cot:
+    """By an affine matrix (2, 3), into a size; depth is not interpolated, for between two depths lies nothing."""
     depth = cot.raw.ndim == 2
     flags = cv2.INTER_NEAREST if depth else cv2.INTER_LINEAR
-    raw = cv2.warpAffine(cot.raw, matrix, SIZE_PX, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    raw = cv2.warpAffine(cot.raw, matrix, size_px, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     persons = cot.persons.copy()
     persons[..., :2] = cot.persons[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
-    outside = ((persons[..., :2] < 0) | (persons[..., :2] >= SIZE_PX)).any(axis=-1)
+    outside = ((persons[..., :2] < 0) | (persons[..., :2] >= size_px)).any(axis=-1)
     persons[..., 2] = np.where(outside, 0, persons[..., 2])
     return replace(cot, raw=np.asarray(raw, np.uint16) if depth else np.asarray(raw, np.uint8), persons=persons)
 
 
-def grid(cots: Sequence[Cot]) -> Cot:
+def grid(cots: Sequence[Cot], size_px: tuple[int, int]) -> Cot:
     """Four cots in one picture, as `pose.mode: grid` shows them."""
     half = np.array([[0.5, 0, 0], [0, 0.5, 0.0]])
-    width, height = SIZE_PX
+    width, height = size_px
     raw, persons = np.zeros_like(cots[0].raw), []
     for number, cot in enumerate(cots):
         left, top = (number % 2) * width // 2, (number // 2) * height // 2
-        small = moved(cot, half)
+        small = moved(cot, half, size_px)
         raw[top : top + height // 2, left : left + width // 2] = small.raw[: height // 2, : width // 2]
         persons.append(small.persons + np.array([left, top, 0], np.float32))
     return Cot(
