@@ -37,7 +37,7 @@ FLEX_DEG = (15.0, 138.0)
 SWAY_DEG = 0.9  # of the trunk; small, for limbs are kept off the trunk where it lies at rest
 EASE_S, WARY_S = 0.35, 0.3
 TOUCH_DM = 0.03
-SMALLER = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 YAW_DEG = {"supine": 70.0, "side": 30.0, "prone": 12.0}  # how far the head turns from where it lay, or the front
 
 
@@ -89,7 +89,8 @@ def _eased(values: Floats, half: int) -> Floats:
 
 def _waves(rng: np.random.Generator, at_s: Floats) -> Floats:
     """A random series (n,) of unit variance within BAND_HZ, slower waves the higher, at any times."""
-    hz = np.exp(rng.uniform(*np.log(BAND_HZ), WAVES))
+    low, high = np.log(BAND_HZ).tolist()
+    hz = np.exp(rng.uniform(low, high, WAVES))
     angle = 2 * np.pi * hz * at_s[:, None] + rng.uniform(0, 2 * np.pi, WAVES)
     out: Floats = (np.sin(angle) / hz).sum(axis=1) / np.sqrt((0.5 / hz**2).sum())
     return out
@@ -168,11 +169,11 @@ def _kept_off(
         others = [part for parts in at_rest.values() for part in parts]
         body.placed = others
         allowed = max(TOUCH_DM, *(depth_of(body, part) for part in joint.moved(np.zeros(4))[2]))
-        share = np.zeros(frames)
+        free = np.zeros(frames)
         for n in range(frames):
             body.placed = others + before[n]
-            share[n] = next((s for s in SMALLER if _clear(body, joint, s * angles[n], allowed)), 0.0)
-        share = _eased(_least(share, wary), wary)
+            free[n] = _free(body, joint, angles[n], allowed)
+        share = _eased(_least(free, wary), wary)
         told = []
         for n in range(frames):
             first, second, points = joint.moved(share[n] * angles[n])
@@ -182,8 +183,14 @@ def _kept_off(
     return out
 
 
-def _clear(body: Body, joint: _Hung, angles_deg: Floats, allowed: float) -> bool:
-    return all(depth_of(body, part) <= allowed for part in joint.moved(angles_deg)[2])
+def _free(body: Body, joint: _Hung, angles_deg: Floats, allowed: float) -> float:
+    """The share of a movement on whose whole way nothing is met, of SHARES, or 0."""
+    free = 0.0
+    for share in SHARES:
+        if any(depth_of(body, part) > allowed for part in joint.moved(share * angles_deg)[2]):
+            break
+        free = share
+    return free
 
 
 def _least(values: Floats, half: int) -> Floats:
