@@ -27,6 +27,8 @@ from export.nights.evaluate import NightsReport, evaluate_nights
 from export.pain import arguments as pain_arguments
 from export.pain.report import PainReport
 from export.pose import evaluate as pose
+from export.pose import movement
+from export.pose.movement_report import MovementReport
 from export.pose.report import PoseReport
 from export.respiration.evaluate import RespirationReport, evaluate_respiration
 
@@ -40,6 +42,7 @@ Report = (
     | RespirationReport
     | NightsReport
     | PoseReport
+    | MovementReport
 )
 
 
@@ -120,6 +123,7 @@ REPORTS: Mapping[str, Callable[[argparse.Namespace], Report]] = {
     "respiration": _respiration,
     "nights": _nights,
     "pose": pose.report_of,
+    "movement": movement.report_of,
 }
 PICTURES = ("face", "heart-rate", "behaviour", "pose")
 
@@ -141,7 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         help="the model's name there, such as face-int8; the task's by default (heart-rate: none); "
-        "of pose also FOLDER/NAME, or none",
+        "of pose also FOLDER/NAME, or none; of movement also FOLDER/NAME",
     )
     parser.add_argument(
         "--data",
@@ -161,6 +165,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pain_arguments.add_arguments(parser)
     nights_arguments.add_arguments(parser)
     pose.add_arguments(parser)
+    movement.add_arguments(parser)
 
 
 def _draw(report: Report, path: Path) -> None:
