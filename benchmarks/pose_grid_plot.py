@@ -66,7 +66,7 @@ def _multiplications(axes: Axes, rows: Sequence[Row]) -> None:
     alone = {row.count: row.multiplications_millions for row in rows if row.way == ALONE.name}
     shares = [(row.count, row.multiplications_millions / alone[row.count]) for row in rows]
     axes.scatter(*zip(*shares, strict=True), s=170, facecolors="none", edgecolors="grey", label="multiplications")
-    axes.legend(handles=[axes.collections[-1]], fontsize=8, loc="lower left")
+    axes.legend(handles=[axes.collections[-1]], fontsize=8, loc="lower left", labelspacing=1)
 
 
 def _crosstalk(axes: Axes, study: Study) -> None:
