@@ -40,6 +40,7 @@ def plot(study: Study, path: Path) -> None:
     _multiplications(time, study.rows)
     time.set(title="processor time per cot, one by one = 1", yscale="log")
     time.set_yticks((0.1, 0.2, 0.5, 1, 2), labels=("0.1", "0.2", "0.5", "1", "2"))
+    time.minorticks_off()
     _over_counts(memory, study.rows, [row.memory_mib for row in study.rows])
     memory.set(title="memory: growth of a process's peak, MiB")
     memory.set_ylim(bottom=0)
