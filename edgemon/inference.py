@@ -24,7 +24,6 @@ Image = NDArray[np.uint8]  # RGB (H, W, 3)
 Tensor = NDArray[np.float32]
 
 FACE_MARGIN = 0.25  # share of the face size added on each side, so that brow and chin stay in the crop
-DEPTH_LEVEL, DEPTH_REACH_MM, LEVEL_SHARE, LEVEL_STEP = 128, 300.0, 0.25, 4
 _ORT_ERRORS = tuple(
     getattr(ort_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
@@ -112,25 +111,6 @@ def letterbox(image: Image, size_px: tuple[int, int]) -> tuple[Image, float]:
     canvas = np.full((height, width, 3), 114, np.uint8)
     canvas[: inner[1], : inner[0]] = resized
     return canvas, scale
-
-
-def depth_image(depth_mm: NDArray[np.uint16]) -> Image:
-    """Depth in millimetres (H, W), 0 where there is none, as a picture of three equal channels: nearer is brighter.
-
-    Its level, 128, is the depth that a quarter of the frame is nearer than: the mattress by an infant, also where a
-    camera sees the floor beside the cot, and wherever it hangs. What lies 300 mm nearer is 255, 300 mm farther 1;
-    holes are 0.
-    """
-    known_mm = depth_mm[::LEVEL_STEP, ::LEVEL_STEP]
-    known_mm = known_mm[known_mm > 0]
-    if not known_mm.size:
-        return np.zeros((*depth_mm.shape, 3), np.uint8)
-    level_mm, step = float(np.quantile(known_mm, LEVEL_SHARE)), 127 / DEPTH_REACH_MM
-    grey = (
-        np.rint(np.float32(DEPTH_LEVEL + level_mm * step) - depth_mm * np.float32(step)).clip(1, 255).astype(np.uint8)
-    )
-    grey[depth_mm == 0] = 0
-    return np.asarray(cv2.merge((grey, grey, grey)), np.uint8)
 
 
 def roll_deg(landmarks: Tensor) -> float:

@@ -28,7 +28,7 @@ Images = tuple[Literal["images"], Literal[3], int, int]  # any number of images 
 class ModelInput(_Part):
     """The image, images or clip that the network takes: float32, (x - mean) * scale per channel.
 
-    Depth comes as three equal channels, as `edgemon.inference.depth_image` makes them.
+    Depth comes as three equal channels, as `edgemon.depth.depth_image` makes them.
     """
 
     name: Text

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edgemon.inference import depth_image
+from edgemon.depth import depth_image
 from export.heart_rate.render import recipe_of, render
 from export.infant import body, moving
 from export.infant.clip import write_clip

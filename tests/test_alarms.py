@@ -56,7 +56,20 @@ def infant(
     lids = told(None, at_s, eyes) if isinstance(eyes, Reason) else told(eyes, at_s)
     pulse = told(None if bpm is None else HeartRate(bpm, 10.0, "rPPG-POS"), at_s)
     off = told(None, at_s, Reason.DISABLED)
-    return PatientState(BED, at_s, seen, lids, told(Sleep.AWAKE, at_s), told(cry, at_s), pulse, off, off, 1.0, posture=off, head_side=off)
+    return PatientState(
+        BED,
+        at_s,
+        seen,
+        lids,
+        told(Sleep.AWAKE, at_s),
+        told(cry, at_s),
+        pulse,
+        off,
+        off,
+        1.0,
+        posture=off,
+        head_side=off,
+    )
 
 
 def well(at_s: float, **facts: object) -> Health:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgemon.inference import DEPTH_REACH_MM, depth_image
 from edgemon.manifest import ModelInput
 from edgemon.observations.pose import CELL_PX, centre_px, decode
 from edgemon.records import KEYPOINTS, HeadSide, Pose, Posture
@@ -152,29 +151,6 @@ def test_whatever_a_network_says_is_a_pose_or_none(
     assert len(one) <= 1
     assert len(several) >= len(one)
     assert all(a.score >= b.score for a, b in itertools.pairwise(several))
-
-
-depths = hnp.arrays(np.uint16, (9, 12), elements=st.integers(400, 2000))
-
-
-@given(depths, st.integers(0, 500))
-@settings(deadline=None)
-def test_depth_shows_the_same_picture_from_any_height(depth_mm: NDArray[np.uint16], higher_mm: int) -> None:
-    image = depth_image(depth_mm)
-    np.testing.assert_array_equal(depth_image(depth_mm + np.uint16(higher_mm)), image)
-    assert image.shape == (9, 12, 3)
-    assert (image[..., 0] == image[..., 2]).all()
-    assert image.min() >= 1
-
-
-def test_depth_is_brighter_where_it_is_nearer_and_black_where_it_is_none() -> None:
-    depth_mm = np.full((5, 5), 1000, np.uint16)
-    reach_mm = int(DEPTH_REACH_MM)
-    depth_mm[0] = (0, 1000 - reach_mm, 1000 - reach_mm // 5, 1000 + reach_mm // 5, 1000 + 2 * reach_mm)
-    grey = depth_image(depth_mm)[..., 0]
-    assert grey[0].tolist() == [0, 255, 153, 103, 1]
-    assert (grey[1:] == 128).all()
-    assert not depth_image(np.zeros((4, 4), np.uint16)).any()
 
 
 def test_a_network_may_take_any_number_of_images() -> None:

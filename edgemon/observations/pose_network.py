@@ -10,8 +10,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgemon.depth import depth_image
 from edgemon.errors import ModelError
-from edgemon.inference import Model, Tensor, depth_image, letterbox, prepare
+from edgemon.inference import Model, Tensor, letterbox, prepare
 from edgemon.manifest import IMAGES
 from edgemon.observations.pose import CELL_PX, decode
 from edgemon.records import KEYPOINTS, Frame, Pose

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgemon.inference import Image, depth_image
+from edgemon.depth import depth_image
+from edgemon.inference import Image
 from edgemon.records import KEYPOINTS, HeadSide, Posture
 from export.datasets.marks import read_rgb
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from edgemon.inference import Image, depth_image
+from edgemon.depth import depth_image
+from edgemon.inference import Image
 from edgemon.records import HeadSide, Posture
 from export.augment import Painter, expose
 from export.datasets.marks import read_rgb
