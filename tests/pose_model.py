@@ -67,7 +67,8 @@ def ship(
     }  # fmt: skip
     outputs = ("heatmap", "offset", "attributes")[: 3 if attributes else 2]
     lines = [f"{key} = {json.dumps(value)}" for key, value in head.items()]
-    lines += ["[thresholds]", *(f"{key} = {value}" for key, value in THRESHOLDS.items())]
+    thresholds = THRESHOLDS | ({"visible": 0.2} if colour == "depth" else {})  # a mattress is dark grey there
+    lines += ["[thresholds]", *(f"{key} = {value}" for key, value in thresholds.items())]
     lines += ["[input]", 'name = "images"', f"shape = {json.dumps([images, 3, size_px[1], size_px[0]])}"]
     lines += [f'colour = "{colour}"', "mean = [0.0, 0.0, 0.0]", "scale = [1.0, 1.0, 1.0]"]
     for output in outputs:
