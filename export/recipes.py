@@ -101,9 +101,8 @@ def _pose(kind: Kind, data: Sequence[Path], photographs: Path | None, seed: int)
     if photographs is not None:
         raise ValueError("--photographs: pose learns from renders alone")
     sizes = ((128, 96), 0.5), (SIZE_PX, 0.5)  # small first, twice as fast
-    return Recipe(
-        DEKR(W24T), tuple(Phase(Cots(data, kind, seed, size), 16, share, pose_losses) for size, share in sizes)
-    )
+    phases = (Phase(Cots(data, kind, seed, size), 16, share, pose_losses) for size, share in sizes)
+    return Recipe(DEKR(W24T), tuple(phases), peak_lr=1.5e-3)
 
 
 def pose_losses(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
