@@ -49,7 +49,7 @@ def draw(maps: Maps, joints: NDArray[np.float64], peak: float = 0.9, seen: tuple
     places = [*joints, joints.mean(axis=0)]
     for n, (x, y) in enumerate(places):
         if n == 14 or seen[n]:
-            bump = (peak if n == 14 else 0.9) * np.exp(-((columns - int(x)) ** 2 + (rows - int(y)) ** 2) / 4.5)
+            bump = (peak if n == 14 else 0.9) * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 4.5)
             np.maximum(maps.heatmap[n], bump, out=maps.heatmap[n])
     x, y = (int(v) for v in places[14])
     around = np.s_[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
@@ -62,13 +62,13 @@ def draw(maps: Maps, joints: NDArray[np.float64], peak: float = 0.9, seen: tuple
 @given(st.floats(14, 50), st.floats(19, 29), st.floats(0.4, 1.0))
 @settings(deadline=None, max_examples=50)
 def test_joints_are_found_where_they_lie(x: float, y: float, size: float) -> None:
-    """To a part of a pixel, wherever the infant lies, as offsets are real numbers."""
+    """To a part of a pixel, wherever the infant lies, as offsets are real numbers and so are the tops of bells."""
     maps, joints = blank(), LYING * size + (x, y)
     draw(maps, joints)
     (pose,) = maps.decode()
     np.testing.assert_allclose(pose.keypoints[:, :2], joints * CELL_PX, atol=1e-3)
     inside = (joints >= 0).all(axis=1) & (joints[:, 0] < W) & (joints[:, 1] < H)
-    assert (pose.keypoints[inside, 2] > 0.85).all()
+    assert (pose.keypoints[inside, 2] > 0.8).all()
     assert centre_px(pose) == pytest.approx(joints.mean(axis=0) * CELL_PX, abs=1e-2)
     assert (pose.posture, pose.head_side) == (Posture.SIDE, HeadSide.MIDLINE)
 
@@ -76,6 +76,14 @@ def test_joints_are_found_where_they_lie(x: float, y: float, size: float) -> Non
 def test_an_empty_cot_has_no_pose() -> None:
     assert blank().decode() == ()
     assert blank().decode(several=True) == ()
+
+
+def test_a_joint_that_is_seen_lies_where_its_heatmap_is_highest_nearby() -> None:
+    maps, joints = blank(), lying(32, 24)
+    draw(maps, joints)
+    maps.offset += 2.5  # the centre tells all joints two and a half cells beside
+    (pose,) = maps.decode()
+    np.testing.assert_allclose(pose.keypoints[:, :2], joints * CELL_PX, atol=0.05)
 
 
 def test_a_covered_joint_has_a_place_and_no_score() -> None:
@@ -122,7 +130,7 @@ def test_of_two_infants_the_surer_one_is_told_or_both() -> None:
     assert centre_px(best)[0] == pytest.approx(48 * CELL_PX, abs=0.5)
     both = maps.decode(several=True)
     assert [round(centre_px(p)[0] / CELL_PX) for p in both] == [48, 16]
-    assert [p.score for p in both] == pytest.approx([0.9, 0.6], abs=1e-5)
+    assert [p.score for p in both] == pytest.approx([0.9, 0.6], abs=0.01)
 
 
 def test_two_centres_of_one_infant_give_one_pose() -> None:

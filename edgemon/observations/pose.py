@@ -31,6 +31,9 @@ TRUNK_JOINTS: Final = 2  # of TRUNK that must be seen for a posture, with one of
 SEEN_JOINTS: Final = 4  # with fewer the infant is covered
 HOLES: Final = 0.8  # share of a depth frame without depth above which something is before the lens
 
+PEAK_CELLS: Final = 5  # how far from the place told a joint's peak is looked for
+STANDS_OUT: Final = 1.02  # by how much a peak must exceed the place told
+
 _JOINTS: Final = len(KEYPOINTS)
 _MOST: Final = 30  # centres that are looked at; this and the two below are the official decoder's
 _SAME_JOINTS: Final = 7  # two poses with more joints than this in the same places are one infant's
@@ -132,11 +135,14 @@ def decode(
     `heatmap` (15, h, w): 14 joints, then the centre; `offset` (28, h, w): x and y of (cell - joint) in cells, read at
     the centre; `attributes` (6, h, w): logits of posture and head side, read there too. Geng et al., Bottom-Up Human
     Pose Estimation via Disentangled Keypoint Regression, CVPR 2021. Where we depart from its code: a joint's score is
-    the heatmap around its place (there times the centre's), 0 outside the picture; poses are not rescored.
+    the heatmap around its place (there times the centre's), 0 outside the picture; poses are not rescored; and a joint
+    that is seen lies where its heatmap is highest near the place that the centre tells, as a small network tells far
+    joints from there less exactly.
     """
     found = []
     for row, column in _centres(heatmap[-1], centre_from, several):
-        joints = (column, row) - offset[:, row, column].reshape(_JOINTS, 2)
+        told = (column, row) - offset[:, row, column].reshape(_JOINTS, 2)
+        joints = np.array([_peak(m, xy, visible_from) for m, xy in zip(heatmap[:_JOINTS], told, strict=True)])
         scores = _scores(heatmap[:_JOINTS], joints)
         posture, head_side = _attributes(attributes, row, column, scores >= visible_from, posture_from)
         keypoints = np.column_stack([joints * CELL_PX, scores]).astype(np.float32)
@@ -163,6 +169,40 @@ def _centres(centre: Tensor, at_least: float, several: bool) -> Iterator[tuple[i
     peaks = np.flatnonzero((centre == around) & (centre >= at_least))
     for peak in peaks[np.argsort(-centre.flat[peaks], kind="stable")][:_MOST]:
         yield divmod(int(peak), width)
+
+
+def _peak(heatmap: Tensor, told: NDArray[np.floating], visible_from: float) -> NDArray[np.floating]:
+    """The peak within PEAK_CELLS of the place told, by its neighbours to a part of a cell; else the place itself.
+
+    A peak must reach `visible_from` and stand out: a farther one weighs less, and a plateau has none.
+    """
+    height, width = heatmap.shape
+    x, y = told
+    left, right = (int(np.clip(x + step, 0, width)) for step in (-PEAK_CELLS, PEAK_CELLS + 1))
+    top, bottom = (int(np.clip(y + step, 0, height)) for step in (-PEAK_CELLS, PEAK_CELLS + 1))
+    around = heatmap[top:bottom, left:right]
+    if not around.size:
+        return told
+    rows, columns = np.arange(top, bottom)[:, None], np.arange(left, right)
+    near = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * PEAK_CELLS**2))
+    row, column = (int(n) for n in np.unravel_index(int((around * near).argmax()), around.shape))
+    row, column = row + top, column + left
+    here = heatmap[int(np.clip(round(y), 0, height - 1)), int(np.clip(round(x), 0, width - 1))]
+    if heatmap[row, column] < max(visible_from, STANDS_OUT * here):
+        return told
+    return np.array([column + _part(heatmap[row], column), row + _part(heatmap[:, column], row)])
+
+
+def _part(line: Tensor, cell: int) -> float:
+    """How far beside its highest cell a bell's top lies, -0.5..0.5: the top of the parabola through three logarithms.
+
+    Exact for the Gaussians that heatmaps are taught as.
+    """
+    if not 0 < cell < len(line) - 1:
+        return 0.0
+    before, here, after = np.log(np.maximum(line[cell - 1 : cell + 2], 1e-3).astype(float))
+    bend = before - 2 * here + after
+    return float(np.clip((before - after) / (2 * bend), -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def _scores(heatmaps: Tensor, joints: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -82,7 +82,7 @@ class PoseReader:
             several=self.several,
         )
         ms = 1000 * (time.perf_counter() - began_s)
-        found = decode(*maps, centre_from=0.0, visible_from=0.0, posture_from=0.0, several=self.several)
+        found = decode(*maps, centre_from=0.0, visible_from=self.visible, posture_from=0.0, several=self.several)
         return Read(_unscaled(found, scale), _unscaled(told, scale), ms)
 
 
