@@ -127,7 +127,7 @@ class Cadence(Settings):
     expression_hz: float = Field(4.0, gt=0, le=30)
     heart_rate_hz: float = Field(1.0, ge=0.5, le=5, description="a rate is told when two estimates within 2.5 s agree")
     pose_hz: float = Field(
-        1.0, gt=0, le=30, description="rhythm and symmetry of movement need 10; rests while the board is hot or busy"
+        1.0, ge=0.5, le=30, description="rhythm and symmetry of movement need 10; rests while the board is hot or busy"
     )
     state_s: float = Field(30.0, ge=1, le=60, description="state is repeated at least this often")
     health_s: float = Field(10.0, ge=1, le=60)

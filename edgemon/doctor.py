@@ -31,12 +31,13 @@ from edgemon.config import Bed, Config, Mqtt
 from edgemon.errors import ConfigError, EdgemonError, SourceError
 from edgemon.frames import open_source
 from edgemon.inference import Model
+from edgemon.vision import LONG_S
 
 CAMERA_WITHIN_S = 20.0
 BROKER_WITHIN_S = 10.0
 FREE_WARN_BYTES = 512 * 2**20
 WARM_C = 70.0
-POSE_SHARE = 0.5  # of the vision thread's time; more, and faces are looked at late
+POSE_SHARE = 0.35  # of the vision thread's time; more, and faces are looked at late
 ORT_BELOW = (1, 29)  # from here on the wheels write a device id and look up a host at import
 
 _ROOT = Path("/")
@@ -147,14 +148,20 @@ def models(config: Config) -> Iterator[Finding]:
             )
             if name == config.models.pose:
                 yield pose_load(config, _run_s(model))
+                if model.manifest.input.colour == "depth":
+                    yield Finding(
+                        "models", Verdict.WARN, f"{model.manifest.label} reads depth, and no camera here gives any",
+                        "name a pose model of colour, or null; depth is for recordings, until a source gives it",
+                    )  # fmt: skip
 
 
 def pose_load(config: Config, run_s: float) -> Finding:
     """Whether this board has time for the pose network, which takes so long for one picture."""
     pictures = 1 if config.pose.mode == "grid" else len(config.cameras)
     share = run_s * pictures * config.cadence.pose_hz
+    look_s = run_s * (pictures if config.pose.mode == "batch" else 1)
     what = f"pose takes {1000 * run_s:.0f} ms a picture, {100 * share:.0f} % of the time"
-    if share <= POSE_SHARE:
+    if share <= POSE_SHARE and look_s <= LONG_S:
         return Finding("models", Verdict.OK, what)
     return Finding("models", Verdict.WARN, what, "lower cadence.pose_hz, or set pose.mode: grid for several cameras")
 

@@ -100,15 +100,20 @@ class Limbs:
         self._period_s = 1 / pose_hz
         turns = Every(self._period_s)
         self._turns = {bed: turns if together else Every(self._period_s) for bed in self._beds}
-        self._newest: dict[str, Scene] = {}  # of each camera, by its first bed
+        self._newest: dict[str, Scene] = {}  # of each camera, by its first bed; of all cameras' looks at once
         self._waiting: dict[str, Observation] = {}
+        self.ran = False  # in the last look, and not only what an earlier one had found was told
 
     def look(self, bed: str, frame: Frame) -> tuple[Observation, ...]:
         """What there is to say of this bed, of whose camera this is the newest frame."""
         beds, now_s = self._beds[bed], frame.captured_s
         first = beds[0].id
+        if not self._together:
+            self._newest.clear()
         self._newest[first] = (frame, beds)
-        if self._turns[first].due(now_s):
+        due = self._turns[first].due(now_s)
+        self.ran = due and not self.resting
+        if due:
             scenes = [s for s in self._newest.values() if now_s - s[0].captured_s <= self._period_s]
             told = self._observer.refuse(scenes, Reason.OVERLOADED) if self.resting else self._observer.observe(scenes)
             self._waiting |= {one.bed: one for one in told}

@@ -63,7 +63,7 @@ def replay(
                     out.write(line + "\n")
         finally:
             out.flush()
-            if study:
+            if study and study.seen:
                 study.write()
     return 0
 

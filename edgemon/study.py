@@ -39,9 +39,11 @@ class Study:
         visible = _visible(self.config)
         self._recorders = {bed.id: Recorder(bed.id, f"{title}, {bed.id}", _meter(bed), visible) for bed in beds}
         self._table, self._plot = table, plot
+        self.seen = False  # whether there was any frame: a video that cannot be opened replaces no file
 
     def see(self, bed: str, frame: Frame, observations: Sequence[Observation]) -> None:
         """Take in the next frame of a bed and what was seen of it."""
+        self.seen = True
         self._recorders[bed].see(frame, observations)
 
     def hear(self, message: Message) -> None:

@@ -15,10 +15,10 @@ from edgemon.frames.capture import Capture
 from edgemon.health import Progress
 from edgemon.pipeline import Seen, Sight
 from edgemon.records import Frame
-from edgemon.states import POSE
 
 LATE_S = 0.25  # the mean age of a picture that has been looked at, above which the board is too busy
 LATE_OVER_S = 5.0
+GAP_MAX_S = 1.0  # that one look may stand for, so that the first after an outage does not decide alone
 LONG_S = 0.5  # that a look with pose may take: skin is read where the face was seen at most 1 s ago
 LONG_LOOKS = 2  # in a row; one is chance
 REST_S = 30.0
@@ -48,7 +48,7 @@ class Load:
 
         `posed_s` is how long it took, where it read a pose.
         """
-        gap_s = 0.0 if self._looked_s is None else now_s - self._looked_s
+        gap_s = 0.0 if self._looked_s is None else min(GAP_MAX_S, now_s - self._looked_s)
         self._looked_s = now_s
         self._late_s += -math.expm1(-gap_s / LATE_OVER_S) * (late_s - self._late_s)
         if posed_s is not None:
@@ -128,7 +128,7 @@ class Vision(threading.Thread):
         begun_s = time.monotonic()
         seen = sight.look(frame)
         done_s = time.monotonic()
-        posed = any(one.observer == POSE for one in seen.observations)
+        posed = sight.limbs is not None and sight.limbs.ran
         self._progress.took("look_with_pose" if posed else "look", done_s - begun_s)
         late_s = max(0.0, done_s - frame.captured_s)
         self._progress.took("frame_to_look", late_s)

@@ -69,6 +69,16 @@ def test_only_the_region_counts() -> None:
     assert (inside.x, inside.y) == (pytest.approx(0.8, abs=0.01), pytest.approx(0.5, abs=0.01))
 
 
+@pytest.mark.parametrize("region", [(0.0, 0.5, 1.0, 0.501), (0.999, 0.0, 1.0, 1.0), (0.5, 0.5, 0.5001, 0.5001)])
+def test_a_region_narrower_than_a_cell_is_no_error(region: tuple[float, float, float, float]) -> None:
+    meter = MotionMeter(region=region)
+    for n, image in enumerate((picture(0), picture(1), picture(2))):
+        meter.add(image, float(n))
+    depth = MotionMeter(region=region)
+    for n in range(3):
+        depth.add(np.full((480, 640), 900 + 50 * n, np.uint16), float(n))
+
+
 def test_depth_counts_millimetres_and_no_holes() -> None:
     meter = MotionMeter()
     flat = np.full((480, 640), 900, np.uint16)

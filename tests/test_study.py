@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from edgemon import plots, tables
 from edgemon.config import Bed, Config, Models
-from edgemon.errors import ConfigError
+from edgemon.errors import ConfigError, SourceError
 from edgemon.movement.chambers import FEATURES, Row
 from edgemon.plots.recording import LANES, Rate, Recording, Span, joined, spans
 from edgemon.records import Motion
@@ -184,6 +184,19 @@ def test_replay_writes_table_and_picture(tmp_path: Path, video: Path, config: Co
     assert float(line["Ankle_medianvely"]) < 0.05  # the infant drifts, and its limbs do not move against it
     assert "144 poses" in plot.read_text(encoding="utf-8")
     assert out.getvalue().count("\n") > 5
+
+
+def test_a_video_that_cannot_be_opened_replaces_no_file(tmp_path: Path, config: Config) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    table, plot = tmp_path / "night.csv", tmp_path / "night.png"
+    table.write_text("mine")
+    plot.write_text("mine")
+    with pytest.raises(SourceError):
+        replay(
+            config, str(tmp_path / "none.mp4"), as_json=True, out=io.StringIO(), progress=io.StringIO(),
+            movement=table, plot=plot,
+        )  # fmt: skip
+    assert table.read_text() == plot.read_text() == "mine"
 
 
 def test_replay_without_a_pose_network_says_so(tmp_path: Path, video: Path, config: Config) -> None:

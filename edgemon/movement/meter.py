@@ -57,8 +57,10 @@ class MotionMeter:
         """One number for each cell of the picture: depth at its corner, or green's mean of four of its pixels."""
         high, wide = image.shape[:2]
         x0, y0, x1, y1 = self._region
-        part = image[round(y0 * high) : max(round(y1 * high), 1), round(x0 * wide) : max(round(x1 * wide), 1)]
-        dy, dx = (max(1, n // cells) for n, cells in zip(image.shape[:2], self._size[::-1], strict=True))
+        top, left = min(round(y0 * high), high - 1), min(round(x0 * wide), wide - 1)
+        part = image[top : max(round(y1 * high), top + 1), left : max(round(x1 * wide), left + 1)]
+        steps = (max(1, n // cells) for n, cells in zip(image.shape[:2], self._size[::-1], strict=True))
+        dy, dx = (min(step, n) for step, n in zip(steps, part.shape[:2], strict=True))
         rows, columns = part.shape[0] // dy * dy, part.shape[1] // dx * dx
         part = part[:rows, :columns]
         if image.ndim == 2:

@@ -36,7 +36,8 @@ class MovementWindow:
 
     def motion(self, motion: Motion) -> None:
         """Take in what changed from one frame to the next."""
-        self._motion.append(motion)
+        if not self._motion or motion.at_s > self._motion[-1].at_s:
+            self._motion.append(motion)
 
     def summary(self, now_s: float) -> MovementSummary | None:
         """The oldest minute that is over and was not told; None while there is none. To be asked now and then."""

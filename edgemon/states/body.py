@@ -18,10 +18,11 @@ class Body:
         self._posture: Vote[Posture] = Vote(window_s, s.pose_hold_s, share=s.pose_share, looks=s.pose_looks)
         self._head_side: Vote[HeadSide] = Vote(window_s, s.pose_hold_s, share=s.pose_share, looks=s.pose_looks)
         self._movement: Held[float] = Held(s.movement_hold_s)
-        self._why = Reason.OCCLUDED  # the newest reason for which there was no pose
+        self._why = Reason.OCCLUDED  # the newest reason for which limbs were not seen
 
     def see(self, pose: Pose, quality: float, at_s: float) -> None:
         """Take in one pose."""
+        self._why = Reason.OCCLUDED  # if its limbs are not seen, something covers them
         self._posture.see(pose.posture, quality, at_s)
         self._head_side.see(pose.head_side, quality, at_s)
 

@@ -42,4 +42,4 @@ class Vote(Generic[T]):
         elif value == stands:
             self.held.confirm(value, quality, at_s, None)
         elif stands is None:
-            self.held.refuse(Reason.WARMING_UP, at_s)
+            self.held.refuse(Reason.WARMING_UP if len(self._looks) < self._least else Reason.LOW_SNR, at_s)
