@@ -19,9 +19,10 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
+from export.arguments import frame_size
 from export.cost import multiplications
 from export.dekr import CONFIGS, DEKR, DekrConfig, parameters_millions
-from export.dekr.graph import frame_size, frozen, to_int8, to_onnx
+from export.dekr.graph import frozen, to_int8, to_onnx
 from export.dekr.official import Official, by_gathering, load_official, made_up
 from export.nfd_parity import pictures
 

@@ -204,7 +204,7 @@ def main() -> int:
         "--model", type=Path, default=Path("pose-depth"), help="NAME of a released model, or FOLDER/NAME"
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="renders of whole bodies, or other poses")
-    parser.add_argument("--limit", type=int, help="look at so many pictures only")
+    parser.add_argument("--limit", type=int, help="look at so many pictures of each folder only")
     parser.add_argument("--targets", type=int, default=200, help="infants whose neighbours are replaced")
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="numbers of cots")
     parser.add_argument("--rounds", type=int, default=12, help="rounds of turns in which time is measured")
@@ -217,7 +217,7 @@ def main() -> int:
         folder = default_folder() if args.model.parent == Path() else args.model.parent
         file = load(folder, args.model.name)
         kind: Kind = "depth" if file.manifest.input.colour == "depth" else "rgb"
-        told = study(file, read_all(args.data, kind)[: args.limit], args)
+        told = study(file, read_all(args.data, kind, args.limit), args)
         print(*lines(told), sep="\n")
         if args.json:
             args.json.write_text(json.dumps(asdict(told), indent=1) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgemon.depth import depth_image
+from export.arguments import frame_size, positive
 from export.heart_rate.render import recipe_of, render
 from export.infant import body, moving
 from export.infant.clip import write_clip
@@ -89,9 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_limbs(limbs: argparse.ArgumentParser) -> None:
     limbs.add_argument("--out", type=Path, required=True)
-    limbs.add_argument("--seconds", type=float, default=60.0)
-    limbs.add_argument("--fps", type=int, default=30)
-    limbs.add_argument("--size", default="320x240", help="WIDTHxHEIGHT in px")
+    limbs.add_argument("--seconds", type=positive(float), default=60.0)
+    limbs.add_argument("--fps", type=positive(int), default=30)
+    limbs.add_argument("--size", type=frame_size, default=(320, 240), help="WIDTHxHEIGHT in px")
     limbs.add_argument("--identity", type=int, default=1009, help="one that ends in 9 is never trained on")
     limbs.add_argument("--posture", choices=POSTURES, default="supine")
     limbs.add_argument("--cover", choices=moving.COVERS, default="none", help="up to where a blanket lies")
@@ -283,7 +284,6 @@ def run_clip(args: argparse.Namespace) -> int:
 def run_limbs(args: argparse.Namespace) -> int:
     """Renders a newborn who moves to a video with its truth beside it."""
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    width, height = (int(part) for part in args.size.split("x"))
     clip = moving.LimbClip(
         args.identity,
         args.posture,
@@ -291,7 +291,7 @@ def run_limbs(args: argparse.Namespace) -> int:
         args.light,
         seconds=args.seconds,
         fps=args.fps,
-        size=(width, height),
+        size=args.size,
         seed=args.seed,
     )
     moving.write(clip, args.out)

@@ -48,7 +48,7 @@ def test_renders_as_colour_and_as_depth(tmp_path: Path) -> None:
     assert red > 150 > max(green, blue)
     depth = read_poses(tmp_path / "r", "depth")[0].read()
     assert depth[0, 0].tolist() == [0, 0, 0]
-    assert depth[20, 20].tolist() == [128, 128, 128]
+    assert depth[20, 20].tolist() == [64, 64, 64]
 
 
 def test_several_places_are_told_apart(tmp_path: Path) -> None:

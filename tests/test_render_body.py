@@ -29,7 +29,7 @@ from export.infant.figure import Build, resting
 from export.infant.lying import POSTURES
 from export.infant.mesh import load_mesh
 from export.infant.proportions import compare, measures, read_labels, table
-from export.infant.range_camera import RangeCamera, measure
+from export.infant.range_camera import RangeCamera, _shadow, measure
 from export.synthesize import run_images
 
 Draw = Callable[..., BodySample]
@@ -163,6 +163,14 @@ def test_bones_get_the_length_asked_for(shared: Path) -> None:
         ("upperarm01.L", "upperleg01.L", 1.1),
     ):
         assert length(changed, near, far) == pytest.approx(factor * length(plain, near, far), rel=0.06)
+
+
+def test_the_shadow_falls_beside_the_nearer_thing_and_not_on_it() -> None:
+    """A background at 1000 mm, something at 700 mm before columns 100 to 149; the projector stands to the right."""
+    depth_mm = np.full((4, 240), 1000.0, np.float32)
+    depth_mm[:, 100:150] = 700.0
+    dark = _shadow((500 * 50 / depth_mm).astype(np.float32))
+    assert set(np.flatnonzero(dark[0]).tolist()) == set(range(90, 100))
 
 
 def test_depth_errs_as_structured_light_does() -> None:

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgemon.inference import Tensor as Array
 from edgemon.manifest import IMAGES, ModelInput, ModelOutput
+from export.arguments import frame_size
 from export.dekr.adaptive import AdaptiveBlock, FrozenAdaptiveBlock
 from export.dekr.config import CONFIGS, OUTPUTS, STRIDE, DekrConfig, named
 from export.dekr.network import DEKR
@@ -125,14 +126,6 @@ def to_int8(fp32: bytes, tensors: Iterable[Array]) -> bytes:
     Last layers stay float, as do moved taps and the convolutions that tell how far they move.
     """
     return quantized(fp32, IMAGES, tensors, _QUANTIZED, _KEPT_FLOAT, unsigned=True)
-
-
-def frame_size(text: str) -> tuple[int, int]:
-    """WxH, or one number for both."""
-    sides = text.lower().split("x")
-    if not 1 <= len(sides) <= 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
-        raise argparse.ArgumentTypeError(f"a size is WxH in px, got {text!r}")
-    return int(sides[0]), int(sides[-1])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

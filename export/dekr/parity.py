@@ -13,8 +13,9 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
+from export.arguments import frame_size
 from export.dekr.config import CONFIGS, JOINTS
-from export.dekr.graph import Turned, frame_size, frozen, to_onnx
+from export.dekr.graph import Turned, frozen, to_onnx
 from export.dekr.official import Official, load_official, made_up, read_checkpoint
 from export.nfd_parity import pictures
 

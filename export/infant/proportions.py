@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,16 @@ def read_labels(folder: Path) -> Doubles:
     path = folder / "labels.npz"
     if not path.is_file():
         raise ValueError(f"{path}: not there; it holds the labels to compare with")
-    with np.load(path, allow_pickle=True) as data:
-        names = [str(name) for name in data["names"]]
-        missing = [mark for mark in MARKS if mark not in names]
-        if missing:
-            raise ValueError(f"{path}: no joint {missing[0]}")
-        joints: Doubles = data["joints"][:, [names.index(mark) for mark in MARKS]].astype(np.float64)
-    return joints
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            names, joints = [str(name) for name in data["names"]], data["joints"]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise ValueError(f"{path}: not the labels of babymoves: {error}") from error
+    missing = [mark for mark in MARKS if mark not in names]
+    if missing:
+        raise ValueError(f"{path}: no joint {missing[0]}")
+    chosen: Doubles = joints[:, [names.index(mark) for mark in MARKS]].astype(np.float64)
+    return chosen
 
 
 def measures(joints: Doubles) -> dict[str, Doubles]:

@@ -74,8 +74,8 @@ def _shadow(disparity: Floats) -> NDArray[np.bool_]:
     """Pixels the projector, to the camera's right, cannot reach: a nearer surface lies in its line of sight."""
     columns = np.arange(disparity.shape[1], dtype=np.float32)
     place = columns[None, :] - disparity  # the pixel's place in the projector's picture
-    reached = np.maximum.accumulate(place, axis=1)
-    out: NDArray[np.bool_] = place < reached - 0.6
+    reached = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]  # by something nearer, further right
+    out: NDArray[np.bool_] = place > reached + 0.6
     return out
 
 

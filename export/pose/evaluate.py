@@ -51,7 +51,7 @@ def report_of(args: argparse.Namespace) -> PoseReport:
     folder, name = _model(args)
     reader = None if name == NO_MODEL else PoseReader.open(folder, name)
     kind: Kind = args.sensor or (reader.kind if reader else "rgb")
-    samples = read_all(args.data, kind)[: args.limit]
+    samples = read_all(args.data, kind, args.limit)
     if reader is not None:
         reader.several = any(len(sample.persons) > 1 for sample in samples)
     mean = (

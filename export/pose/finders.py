@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgemon.inference import Model, Tensor, letterbox, prepare
+from edgemon.inference import Image, Model, Tensor, letterbox, prepare
 from edgemon.observations.pose import decode
 from edgemon.records import Pose
 from export.pose.samples import Kind, PoseSample
@@ -72,19 +72,19 @@ class PoseReader:
         """Look at one picture once and decode it twice; the time is that of letterbox, network and one decoding."""
         picture = sample.read()
         began_s = time.perf_counter()
-        fitted, scale = letterbox(picture, self.manifest.input.size_px)
-        maps = [output[0] for output in self._run(prepare(fitted, self.manifest.input))]
-        told = decode(
-            *maps,
-            centre_from=self.centre,
-            visible_from=self.visible,
-            posture_from=self.posture,
-            several=self.several,
-        )
+        maps, scale = self.maps(picture)
+        told = self.decoded(maps, scale, self.visible, centre=self.centre, posture=self.posture)
         ms = 1000 * (time.perf_counter() - began_s)
-        found = decode(*maps, centre_from=0.0, visible_from=self.visible, posture_from=0.0, several=self.several)
-        return Read(_unscaled(found, scale), _unscaled(told, scale), ms)
+        return Read(self.decoded(maps, scale, self.visible), told, ms)
 
+    def maps(self, picture: Image) -> tuple[list[Tensor], float]:
+        """What the network says of one picture, and how it was scaled for it."""
+        fitted, scale = letterbox(picture, self.manifest.input.size_px)
+        return [output[0] for output in self._run(prepare(fitted, self.manifest.input))], scale
 
-def _unscaled(poses: Sequence[Pose], scale: float) -> tuple[Pose, ...]:
-    return tuple(replace(pose, keypoints=(pose.keypoints / (scale, scale, 1)).astype(np.float32)) for pose in poses)
+    def decoded(
+        self, maps: Sequence[Tensor], scale: float, visible: float, *, centre: float = 0.0, posture: float = 0.0
+    ) -> tuple[Pose, ...]:
+        """The poses in the picture's pixels, at these thresholds."""
+        found = decode(*maps, centre_from=centre, visible_from=visible, posture_from=posture, several=self.several)
+        return tuple(replace(pose, keypoints=(pose.keypoints / (scale, scale, 1)).astype(np.float32)) for pose in found)

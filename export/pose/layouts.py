@@ -28,9 +28,9 @@ def read_poses(place: Path, kind: Kind) -> tuple[PoseSample, ...]:
     return samples
 
 
-def read_all(places: Sequence[Path], kind: Kind) -> tuple[PoseSample, ...]:
-    """Several places together; which one a sample is of is told as its group `data`."""
-    parts = {place: read_poses(place, kind) for place in places}
+def read_all(places: Sequence[Path], kind: Kind, limit: int | None = None) -> tuple[PoseSample, ...]:
+    """Several places together, so many samples of each; which one a sample is of is told as its group `data`."""
+    parts = {place: read_poses(place, kind)[:limit] for place in places}
     if len(parts) == 1:
         return next(iter(parts.values()))
     return tuple(

@@ -54,17 +54,19 @@ class Cots(IterableDataset[tuple[Tensor, ...]]):
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         painter = Painter(rng)
         while True:
-            cot = (
-                grid([self._one(rng) for _ in range(4)], self.size_px) if rng.random() < GRID_SHARE else self._one(rng)
-            )
-            image, cot = spoiled(painter, cot)
+            image, cot = self._grid(painter) if rng.random() < GRID_SHARE else self._one(painter, self.size_px)
             maps = encode(
                 cot.persons, self.size_px, visible_only=True, postures=cot.postures, head_sides=cot.head_sides
             )
             yield (torch.from_numpy(image.transpose(2, 0, 1).copy()), *(torch.from_numpy(each) for each in maps))
 
-    def _one(self, rng: np.random.Generator) -> Cot:
-        return turned(rng, read(self.samples[int(rng.integers(len(self.samples)))]), self.size_px)
+    def _one(self, painter: Painter, size_px: tuple[int, int]) -> tuple[Image, Cot]:
+        rng = painter.rng
+        return spoiled(painter, turned(rng, read(self.samples[int(rng.integers(len(self.samples)))]), size_px))
+
+    def _grid(self, painter: Painter) -> tuple[Image, Cot]:
+        width, height = self.size_px
+        return grid([self._one(painter, (width // 2, height // 2)) for _ in range(4)])
 
 
 def read(sample: PoseSample) -> Cot:
@@ -94,33 +96,30 @@ def mirrored(cot: Cot) -> Cot:
 
 
 def moved(cot: Cot, matrix: NDArray[np.float64], size_px: tuple[int, int]) -> Cot:
-    """By an affine matrix (2, 3), into a size; depth is not interpolated, for between two depths lies nothing."""
+    """By an affine matrix (2, 3), into a size; depth is not interpolated, for between two depths lies nothing.
+
+    The matrix tells where a pixel's middle goes; joints are counted from the picture's edge, half a pixel further.
+    """
     depth = cot.raw.ndim == 2
     flags = cv2.INTER_NEAREST if depth else cv2.INTER_LINEAR
     raw = cv2.warpAffine(cot.raw, matrix, size_px, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     persons = cot.persons.copy()
-    persons[..., :2] = cot.persons[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
+    middles = cot.persons[..., :2] - np.float32(0.5)
+    persons[..., :2] = middles @ matrix[:, :2].T.astype(np.float32) + (matrix[:, 2] + 0.5).astype(np.float32)
     outside = ((persons[..., :2] < 0) | (persons[..., :2] >= size_px)).any(axis=-1)
     persons[..., 2] = np.where(outside, 0, persons[..., 2])
     return replace(cot, raw=np.asarray(raw, np.uint16) if depth else np.asarray(raw, np.uint8), persons=persons)
 
 
-def grid(cots: Sequence[Cot], size_px: tuple[int, int]) -> Cot:
-    """Four cots in one picture, as `pose.mode: grid` shows them."""
-    half = np.array([[0.5, 0, 0], [0, 0.5, 0.0]])
-    width, height = size_px
-    raw, persons = np.zeros_like(cots[0].raw), []
-    for number, cot in enumerate(cots):
-        left, top = (number % 2) * width // 2, (number // 2) * height // 2
-        small = moved(cot, half, size_px)
-        raw[top : top + height // 2, left : left + width // 2] = small.raw[: height // 2, : width // 2]
-        persons.append(small.persons + np.array([left, top, 0], np.float32))
-    return Cot(
-        raw,
-        np.concatenate(persons),
-        tuple(posture for cot in cots for posture in cot.postures),
-        tuple(side for cot in cots for side in cot.head_sides),
-    )
+def grid(shown: Sequence[tuple[Image, Cot]]) -> tuple[Image, Cot]:
+    """Four pictures as one of twice the size, as `pose.mode: grid` shows them."""
+    images, cots = zip(*shown, strict=True)
+    height, width = images[0].shape[:2]
+    image = np.vstack([np.hstack(images[:2]), np.hstack(images[2:])])
+    places = (np.array([n % 2 * width, n // 2 * height, 0], np.float32) for n in range(4))
+    persons = np.concatenate([cot.persons + place for cot, place in zip(cots, places, strict=True)])
+    postures = tuple(posture for cot in cots for posture in cot.postures)
+    return image, Cot(image, persons, postures, tuple(side for cot in cots for side in cot.head_sides))
 
 
 def spoiled(painter: Painter, cot: Cot) -> tuple[Image, Cot]:
