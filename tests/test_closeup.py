@@ -186,7 +186,7 @@ def test_a_contact_sheet_has_its_rows_and_columns(shared: Path, egl: None, tmp_p
 
 
 def test_a_set_of_close_faces_is_written_with_its_truth(shared: Path, egl: None, tmp_path: Path) -> None:
-    line = json.loads(synthesize.render_one((tmp_path, 3, 7, "val", "expression", 96)))
+    line = json.loads(synthesize.render_one((tmp_path, 3, 7, "val", "expression", (96, 96), False)))
     assert (tmp_path / "000003.jpg").is_file()
     assert line["scene"] == "expression"
     assert line["identity"] % 10 == 8
