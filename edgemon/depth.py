@@ -33,11 +33,23 @@ def depth_image(depth_mm: Depth) -> Image:
     The surface is 64, what lies 191 mm above it 255, 63 mm below it 1. Neither the camera's height nor its tilt changes
     the picture much. Where no plane can be found the median depth stands for it.
     """
+    return height_image(height_mm(depth_mm))
+
+
+def height_mm(depth_mm: Depth) -> NDArray[np.float32]:
+    """Height (H, W) above the surface; NaN in holes."""
     surface = surface_mm(depth_mm)
     if surface is None:
-        return np.zeros((*depth_mm.shape, 3), np.uint8)
-    grey = np.rint(SURFACE + (surface - depth_mm) / np.float32(MM_PER_LEVEL)).clip(1, 255).astype(np.uint8)
-    grey[depth_mm == 0] = 0
+        return np.full(depth_mm.shape, np.nan, np.float32)
+    return np.where(depth_mm == 0, np.float32(np.nan), surface - depth_mm)
+
+
+def height_image(height: NDArray[np.float32]) -> Image:
+    """`depth_image` of heights in mm that are known already."""
+    holes = np.isnan(height)
+    levels = SURFACE + np.where(holes, 0, height) / np.float32(MM_PER_LEVEL)
+    grey = np.rint(levels).clip(1, 255).astype(np.uint8)
+    grey[holes] = 0
     return np.asarray(cv2.merge((grey, grey, grey)), np.uint8)
 
 

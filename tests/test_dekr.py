@@ -230,11 +230,24 @@ def test_nobody_teaches_an_empty_picture() -> None:
     assert float(terms["offset"].detach()) == float(terms["attributes"].detach()) == 0
 
 
+def test_of_a_turned_infant_only_the_centre_and_the_turn_are_taught() -> None:
+    upright = encode(infant(), SIZE_PX, postures=[Posture.PRONE], turns=[0])
+    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.LEFT], turns=[2])
+    np.testing.assert_array_equal(told.heatmap[14], upright.heatmap[14])
+    np.testing.assert_array_equal(told.mask[14], upright.mask[14])
+    assert not told.heatmap[:14].any()
+    assert not told.weight.any()
+    assert not told.mask[:14][upright.mask[:14] == 1].any()
+    assert (told.attributes[:2] == UNKNOWN).all()
+    assert set(told.attributes[2].ravel().tolist()) == {UNKNOWN, 2}
+    assert (upright.attributes[2] == 0).sum() == (upright.attributes[0] == 2).sum() == 9
+
+
 def test_losses_as_printed() -> None:
-    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.MIDLINE])
+    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.MIDLINE], turns=[0])
     targets = batched(told)
-    right = torch.full((1, 6, 12, 16), -20.0)
-    right[:, 2], right[:, 5] = 20, 20
+    right = torch.full((1, 10, 12, 16), -20.0)
+    right[:, 2], right[:, 5], right[:, 6] = 20, 20, 20
     terms = losses((targets[0], targets[2], right), targets)
     assert {name: round(float(value), 6) for name, value in terms.items()} == {
         "heatmap": 0,

@@ -21,8 +21,8 @@ with warnings.catch_warnings():  # torch's own imports warn
     torch = pytest.importorskip("torch", reason="needs the extra `export`")
     from export.__main__ import main
     from export.augment import Painter
-    from export.dekr import DEKR, W24T
-    from export.pose.stream import SIZE_PX, Cot, Cots, covered, far, grid, mirrored, spoiled, turned
+    from export.dekr import DEKR, W16T
+    from export.pose.stream import SIZE_PX, Cot, Cots, covered, far, grid, mirrored, spoiled, turn_of, turned
 
 seeds = st.integers(0, 10_000)
 RIGHT_WRIST = 5
@@ -41,6 +41,33 @@ def a_cot(depth: bool = False, at: tuple[float, float] = (130.0, 100.0)) -> Cot:
     rgb = np.full((240, 320, 3), 40, np.uint8)
     rgb[y - 4 : y + 5, x - 4 : x + 5] = 250
     return Cot(rgb, persons, (Posture.SUPINE,), (HeadSide.LEFT,))
+
+
+def a_person(crown_deg: float) -> NDArray[np.float32]:
+    """All joints at the hips but the neck, which lies this way from them, clockwise from up."""
+    person = np.full((14, 3), 100.0, np.float32)
+    person[:, 2] = 2
+    person[13, :2] += 40 * np.array([np.sin(np.radians(crown_deg)), -np.cos(np.radians(crown_deg))])
+    return person
+
+
+@given(st.integers(0, 3), st.floats(-37, 37))
+def test_the_turn_is_the_quarter_in_which_the_crown_lies(quarter: int, off_deg: float) -> None:
+    person = a_person(90 * quarter + off_deg)
+    assert turn_of(person) == quarter
+    assert turn_of(a_person(90 * quarter + 45 + off_deg / 10)) is None
+    person[13, 2] = 0
+    assert turn_of(person) is None
+
+
+@given(seeds, st.floats(0, 359))
+@settings(deadline=None, max_examples=40)
+def test_most_infants_are_shown_upright(seed: int, crown_deg: float) -> None:
+    cot = a_cot()
+    cot.persons[0] = a_person(crown_deg)
+    rng = np.random.default_rng(seed)
+    turns = [turn_of(turned(rng, cot, SIZE_PX).persons[0]) for _ in range(40)]
+    assert turns.count(0) > max(turns.count(other) for other in (1, 2, 3))
 
 
 def middle(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -149,13 +176,13 @@ def test_the_stream_gives_what_the_losses_take(kind: str, folder: Path) -> None:
         image, heatmap, mask, offset, weight, attributes = next(stream)
         assert (image.shape, image.dtype) == ((3, 48, 64), torch.uint8)
         assert heatmap.shape == mask.shape == (15, 12, 16)
-        assert (offset.shape, weight.shape, attributes.shape) == ((28, 12, 16), (14, 12, 16), (2, 12, 16))
+        assert (offset.shape, weight.shape, attributes.shape) == ((28, 12, 16), (14, 12, 16), (3, 12, 16))
 
 
 def test_an_untrained_network_is_released_with_its_thresholds_and_a_card(folder: Path, tmp_path: Path) -> None:
     weights, models = tmp_path / "weights.pt", tmp_path / "models"
     torch.manual_seed(0)
-    torch.save(DEKR(W24T).state_dict(), weights)
+    torch.save(DEKR(W16T).state_dict(), weights)
     told = ["--val", str(folder), "--data", str(folder), "--train-mean", str(folder), "--folder", str(models)]
     assert main(["release", "pose-depth", "--weights", str(weights), *told]) == 0
     manifest = load(models, "pose-depth").manifest
@@ -177,7 +204,7 @@ def test_a_release_without_empty_cots_says_what_is_missing(
     for number in range(4):
         (full / f"{number:06d}.jpg").write_bytes((folder / f"{number:06d}.jpg").read_bytes())
     weights = tmp_path / "weights.pt"
-    torch.save(DEKR(W24T).state_dict(), weights)
+    torch.save(DEKR(W16T).state_dict(), weights)
     told = ["--val", str(full), "--data", str(full), "--train-mean", str(full), "--folder", str(tmp_path / "models")]
     assert main(["release", "pose", "--weights", str(weights), *told]) == 2
     assert "no empty cot" in capsys.readouterr().err

@@ -133,11 +133,11 @@ def decode(
     """The infants in one picture, best first, in pixels of the network's input; at most one unless `several`.
 
     `heatmap` (15, h, w): 14 joints, then the centre; `offset` (28, h, w): x and y of (cell - joint) in cells, read at
-    the centre; `attributes` (6, h, w): logits of posture and head side, read there too. Geng et al., Bottom-Up Human
-    Pose Estimation via Disentangled Keypoint Regression, CVPR 2021. Where we depart from its code: a joint's score is
-    the heatmap around its place (there times the centre's), 0 outside the picture; poses are not rescored; and a joint
-    that is seen lies where its heatmap is highest near the place that the centre tells, as a small network tells far
-    joints from there less exactly.
+    the centre; `attributes` (10, h, w): logits of posture and head side, read there too, and of the turn, which
+    `pose_turns` reads. Geng et al., Bottom-Up Human Pose Estimation via Disentangled Keypoint Regression, CVPR 2021.
+    Where we depart from its code: a joint's score is the heatmap around its place (there times the centre's), 0 outside
+    the picture; poses are not rescored; and a joint that is seen lies where its heatmap is highest near the place that
+    the centre tells, as a small network tells far joints from there less exactly.
     """
     found = []
     for row, column in _centres(heatmap[-1], centre_from, several):
@@ -222,7 +222,7 @@ def _attributes(
     if logits is None or seen[list(TRUNK)].sum() < TRUNK_JOINTS:
         return None, None
     posture = _likeliest(logits[:3, row, column], at_least)
-    head_side = _likeliest(logits[3:, row, column], at_least) if seen[list(HEAD)].any() else None
+    head_side = _likeliest(logits[3:6, row, column], at_least) if seen[list(HEAD)].any() else None
     return (
         None if posture is None else POSTURES[posture],
         None if head_side is None else HEAD_SIDES[head_side],

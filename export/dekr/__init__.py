@@ -5,7 +5,7 @@ official CrowdPose recipe: Adam, 0.001, a tenth of it after 200 and 260 of 300 e
 +-30 degrees, scaled by 0.75-1.5, shifted by up to 40 px, mirrored by half.
 """
 
-from export.dekr.config import CONFIGS, HEAD_SIDES, OUTPUTS, POSTURES, W24T, DekrConfig, named
+from export.dekr.config import CONFIGS, HEAD_SIDES, OUTPUTS, POSTURES, W16T, DekrConfig, named
 from export.dekr.losses import LossConfig, losses
 from export.dekr.network import DEKR, parameters_millions
 from export.dekr.targets import MIRRORED, Targets, encode
@@ -17,7 +17,7 @@ __all__ = [
     "MIRRORED",
     "OUTPUTS",
     "POSTURES",
-    "W24T",
+    "W16T",
     "DekrConfig",
     "LossConfig",
     "Targets",

@@ -12,6 +12,7 @@ JOINTS = len(KEYPOINTS)
 STRIDE = 4  # px a cell of the outputs
 POSTURES = (Posture.SUPINE, Posture.SIDE, Posture.PRONE)
 HEAD_SIDES = (HeadSide.LEFT, HeadSide.RIGHT, HeadSide.MIDLINE)
+TURNS = 4  # how many quarters the crown is turned clockwise from the picture's upper edge: 0..3
 OUTPUTS = ("heatmap", "offset", "attributes")
 
 
@@ -56,15 +57,15 @@ W32 = DekrConfig()
 W48 = DekrConfig(channels=(48, 96, 192, 384), heatmap_channels=48)
 W18 = DekrConfig(channels=(18, 36, 72, 144))
 W16S = DekrConfig(channels=(16, 32, 64, 128), modules=(1, 2, 1), per_joint=8)
-W24T = DekrConfig(  # the device's: 0.34 billion multiplications at 192x144
+W16T = DekrConfig(  # the device's
     stem=24,
     bottleneck=16,
     bottlenecks=1,
-    channels=(24, 48, 96),
-    modules=(1, 2),
-    blocks=1,
+    channels=(16, 32, 64, 128),
+    modules=(1, 1, 1),
+    blocks=2,
     heatmap_channels=24,
-    offset_channels=40,
+    offset_channels=32,
     head="shared",
     attributes=True,
 )

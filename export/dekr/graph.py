@@ -32,7 +32,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of RGB 
 MEANINGS = {
     "heatmap": "14 joints and the centre of an infant at stride 4, raw; high where a joint is seen",
     "offset": "x and y of each of 14 joints at stride 4: joint = cell - offset, in cells",
-    "attributes": "logits at an infant's centre: posture supine, side, prone; nose to its left, its right, midline",
+    "attributes": "logits at an infant's centre: posture supine, side, prone; nose to its left, its right, midline; "
+    "crown up, to the picture's right, down, left",
 }
 _QUANTIZED = ("Conv", "Relu", "Add", "Resize", "Concat")
 _KEPT_FLOAT = ("/head_heatmap/head_heatmap.1/", "/head_offset/final/", "/head_attributes/", "/offset/Conv")

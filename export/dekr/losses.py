@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from export.dekr.config import POSTURES
+from export.dekr.config import HEAD_SIDES, POSTURES, TURNS
 from export.dekr.targets import UNKNOWN
 
 BETA = 1 / 9  # cells below which an offset's error counts by its square
@@ -41,8 +41,9 @@ def losses(outputs: Sequence[Tensor], targets: Sequence[Tensor], config: LossCon
     }
     if len(outputs) > 2:
         logits = outputs[2].float()
-        parts = (logits[:, : len(POSTURES)], attributes[:, 0]), (logits[:, len(POSTURES) :], attributes[:, 1])
-        terms["attributes"] = config.attributes * torch.stack([_classes(*part) for part in parts]).sum()
+        sizes = [len(POSTURES), len(HEAD_SIDES), TURNS]
+        parts = [_classes(part, attributes[:, n]) for n, part in enumerate(torch.split(logits, sizes, dim=1))]
+        terms["attributes"] = config.attributes * torch.stack(parts).sum()
     return terms
 
 

@@ -26,7 +26,7 @@ class Targets(NamedTuple):
     mask: Floats  # (15, h, w), 1 near joints, BACKGROUND elsewhere
     offset: Floats  # (28, h, w), cell less joint: x0, y0, x1, y1, ...
     weight: Floats  # (14, h, w), 1 / diagonal of the person's box in cells; 0 where no offset is taught
-    attributes: NDArray[np.int64]  # (2, h, w), index in POSTURES and in HEAD_SIDES at centres, UNKNOWN elsewhere
+    attributes: NDArray[np.int64]  # (3, h, w), index in POSTURES and HEAD_SIDES and turn at centres, UNKNOWN elsewhere
 
 
 def encode(
@@ -36,6 +36,7 @@ def encode(
     visible_only: bool = False,
     postures: Sequence[Posture | None] = (),
     head_sides: Sequence[HeadSide | None] = (),
+    turns: Sequence[int | None] = (),
     sigma_cells: float = SIGMA_CELLS,
 ) -> Targets:
     """Draw persons (P, 14, 3) of x px, y px and v (0 not labelled, 1 hidden, 2 seen) of a (width, height) picture.
@@ -46,6 +47,8 @@ def encode(
     from the picture's corner. On overlap of centres the smaller person's offsets are taught. `visible_only` draws
     only joints that are seen, and weighs the places of hidden ones as much, so that a joint's value tells whether it
     is seen. Attributes are taught on the centre's cell and its eight neighbours; persons without any stay UNKNOWN.
+    Of whom `turns` tells by how many quarters the crown is turned, only the centre and the turn are taught, unless 0:
+    such pictures are turned upright before they are read.
     """
     width, height = size_px[0] // STRIDE, size_px[1] // STRIDE
     targets = Targets(
@@ -53,7 +56,7 @@ def encode(
         np.full((JOINTS + 1, height, width), BACKGROUND, np.float32),
         np.zeros((2 * JOINTS, height, width), np.float32),
         np.zeros((JOINTS, height, width), np.float32),
-        np.full((2, height, width), UNKNOWN, np.int64),
+        np.full((3, height, width), UNKNOWN, np.int64),
     )
     places = persons[..., :2].astype(np.float32) / STRIDE
     inside = np.asarray(((places >= 0) & (places < (width, height))).all(axis=-1))
@@ -66,14 +69,18 @@ def encode(
             continue
         centre = places[index][known].mean(axis=0)
         here = bool(((centre >= 0) & (centre < (width, height))).all())
-        seen = np.append(drawn[index] & inside[index], here)
+        turn = turns[index] if turns else None
+        if turn:
+            _leave_out(targets, places[index][known], sigma_cells)
+            known = np.zeros_like(known)
+        seen = np.append(drawn[index] & inside[index] & known, here)
         taught = np.append(known & inside[index], here)
         _draw(targets, np.vstack([places[index], centre]), seen, taught, sigma_cells)
         if here:
             _point(targets, places[index], taught[:-1], centre, diagonal[index])
-            posture = postures[index] if postures else None
-            side = head_sides[index] if head_sides else None
-            _tell(targets, centre, posture, side)
+            posture = postures[index] if postures and not turn else None
+            side = head_sides[index] if head_sides and not turn else None
+            _tell(targets, centre, posture, side, turn)
     return targets
 
 
@@ -112,8 +119,15 @@ def _point(targets: Targets, places: Floats, taught: NDArray[np.bool_], centre: 
         targets.weight[joint, y0:y1, x0:x1] = 1 / diagonal
 
 
-def _tell(targets: Targets, centre: Floats, posture: Posture | None, side: HeadSide | None) -> None:
+def _leave_out(targets: Targets, places: Floats, sigma: float) -> None:
+    """Nothing is taught of joints around this person, neither that they are here nor that they are not."""
+    (x0, y0), (x1, y1) = (np.maximum(v, 0).astype(int) for v in (places.min(0) - 3 * sigma, places.max(0) + 3 * sigma))
+    targets.mask[:JOINTS, y0 : y1 + 1, x0 : x1 + 1] = 0
+
+
+def _tell(targets: Targets, centre: Floats, posture: Posture | None, side: HeadSide | None, turn: int | None) -> None:
     x, y = centre.astype(int)
     around = np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
     targets.attributes[0][around] = UNKNOWN if posture is None else POSTURES.index(posture)
     targets.attributes[1][around] = UNKNOWN if side is None else HEAD_SIDES.index(side)
+    targets.attributes[2][around] = UNKNOWN if turn is None else turn

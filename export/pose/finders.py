@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from edgemon.inference import Image, Model, Tensor, letterbox, prepare
-from edgemon.observations.pose import decode
+from edgemon.inference import Model
+from edgemon.observations.pose_network import PoseNetwork
 from edgemon.records import Pose
 from export.pose.samples import Kind, PoseSample
 
@@ -53,7 +50,7 @@ class PoseReader:
         self.manifest = model.manifest
         self.name = model.manifest.label
         self.several = several
-        self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
+        self.network = PoseNetwork(model)
         self.centre, self.visible = (self.manifest.threshold(name) for name in ("centre", "visible"))
         tells = any(output.name == "attributes" for output in self.manifest.outputs)
         self.posture = self.manifest.threshold("posture") if tells else 1.0
@@ -69,22 +66,13 @@ class PoseReader:
         return "depth" if self.manifest.input.colour == "depth" else "rgb"
 
     def read(self, sample: PoseSample) -> Read:
-        """Look at one picture once and decode it twice; the time is that of letterbox, network and one decoding."""
+        """Look at one picture and decode twice what is seen.
+
+        The time is that of letterbox, network, second look where the infant is not upright, and one decoding.
+        """
         picture = sample.read()
         began_s = time.perf_counter()
-        maps, scale = self.maps(picture)
-        told = self.decoded(maps, scale, self.visible, centre=self.centre, posture=self.posture)
+        (look,) = self.network.look([picture])
+        told = look.poses(centre=self.centre, visible=self.visible, posture=self.posture, several=self.several)
         ms = 1000 * (time.perf_counter() - began_s)
-        return Read(self.decoded(maps, scale, self.visible), told, ms)
-
-    def maps(self, picture: Image) -> tuple[list[Tensor], float]:
-        """What the network says of one picture, and how it was scaled for it."""
-        fitted, scale = letterbox(picture, self.manifest.input.size_px)
-        return [output[0] for output in self._run(prepare(fitted, self.manifest.input))], scale
-
-    def decoded(
-        self, maps: Sequence[Tensor], scale: float, visible: float, *, centre: float = 0.0, posture: float = 0.0
-    ) -> tuple[Pose, ...]:
-        """The poses in the picture's pixels, at these thresholds."""
-        found = decode(*maps, centre_from=centre, visible_from=visible, posture_from=posture, several=self.several)
-        return tuple(replace(pose, keypoints=(pose.keypoints / (scale, scale, 1)).astype(np.float32)) for pose in found)
+        return Read(look.poses(centre=0.0, visible=self.visible, posture=0.0, several=self.several), told, ms)

@@ -15,7 +15,7 @@ import torch
 from edgemon.inference import Model, Tensor, letterbox, prepare
 from edgemon.manifest import IMAGES, Manifest, Metric, ModelFile, ModelInput
 from export import cost
-from export.dekr import DEKR, W24T
+from export.dekr import DEKR, W16T
 from export.dekr.graph import load, model_outputs, to_int8, to_onnx
 from export.describe import NOTES, Notes, Precision, card, finished, read_notes, write
 from export.metrics import threshold_at
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     kind = KINDS[args.task]
     notes = read_notes(args.notes or NOTES / f"{args.task}.toml")
-    network = load(W24T, args.weights)
+    network = load(W16T, args.weights)
     val = renders(args.val, kind)
     sets = {place.name: renders(place, kind)[: args.limit] for place in (args.data, args.shift) if place is not None}
     mean = mean_pose(renders(args.train_mean, kind), f"mean pose of {args.train_mean.name}")
@@ -148,7 +148,7 @@ def _draft(task: str, precision: Precision, graph: bytes, version: str, notes: N
         intended_use=notes.intended_use,
         thresholds={**notes.thresholds, "centre": 0.0, "visible": 0.0},
         input=model_input(KINDS[task]),
-        outputs=model_outputs(W24T),
+        outputs=model_outputs(W16T),
         origins=notes.origins,
         metrics=(),
     )
@@ -164,11 +164,14 @@ def with_thresholds(draft: ModelFile, val: Sequence[PoseSample]) -> ModelFile:
         ValueError: no cot of the validation renders is empty.
     """
     reader = PoseReader(Model(draft))
-    looks = [reader.maps(sample.read()) for sample in val]
-    empty = [float(maps[0][-1].max()) for sample, (maps, _) in zip(val, looks, strict=True) if not len(sample.persons)]
+    looks = [reader.network.look([sample.read()])[0] for sample in val]
+    empty = [float(look.maps[0][-1].max()) for sample, look in zip(val, looks, strict=True) if not len(sample.persons)]
     if not empty:
         raise ValueError("--val: no empty cot, by which the threshold of an infant's centre is set")
-    right = {level: _told_right(join(val, [reader.decoded(*look, level) for look in looks]), level) for level in LEVELS}
+    right = {
+        level: _told_right(join(val, [look.poses(centre=0.0, visible=level, posture=0.0) for look in looks]), level)
+        for level in LEVELS
+    }
     chosen = {
         "centre": round(max(0.05, threshold_at(np.array(empty), FALSE_SHARE)) + 5e-4, 3),
         "visible": max(right, key=lambda level: right[level]),
