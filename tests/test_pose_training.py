@@ -60,14 +60,15 @@ def test_the_turn_is_the_quarter_in_which_the_crown_lies(quarter: int, off_deg: 
     assert turn_of(person) is None
 
 
-@given(seeds, st.floats(0, 359))
-@settings(deadline=None, max_examples=40)
-def test_most_infants_are_shown_upright(seed: int, crown_deg: float) -> None:
+@given(seeds, st.integers(0, 3), st.floats(-15, 15))
+@settings(deadline=None, max_examples=20)
+def test_most_infants_are_shown_upright(seed: int, quarter: int, off_deg: float) -> None:
     cot = a_cot()
-    cot.persons[0] = a_person(crown_deg)
+    cot.persons[0] = a_person(90 * quarter + off_deg)
     rng = np.random.default_rng(seed)
-    turns = [turn_of(turned(rng, cot, SIZE_PX).persons[0]) for _ in range(40)]
-    assert turns.count(0) > max(turns.count(other) for other in (1, 2, 3))
+    turns = [turn_of(turned(rng, cot, SIZE_PX).persons[0]) for _ in range(100)]
+    assert turns.count(0) > 45
+    assert min(turns.count(other) for other in (1, 2, 3)) > 0
 
 
 def middle(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
