@@ -49,7 +49,8 @@ $(VENV)/.test: requirements-dev.lock requirements-picamera.lock $(VENV)/.runtime
 
 system-packages:
 	@tools/debian-packages --optional mosquitto mosquitto-clients ffmpeg libegl1 libgl1-mesa-dri libgl1 strace \
-		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 python3-gi
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 python3-gi \
+		chromium postgresql
 
 # both lock files hold hashes and no address of a registry
 lock: $(VENV)/.test
