@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -38,6 +38,9 @@ class Settings(BaseModel):
         if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
             raise ValueError("a switch (true, false, on, off, yes, no) cannot stand here")
         return value
+
+
+S = TypeVar("S", bound=Settings)
 
 
 class Region(Settings):
@@ -258,18 +261,25 @@ def parse(text: str, path: Path) -> Config:
     Raises:
         ConfigError: all that is wrong, one line each.
     """
+    return _resolved(validated(text, path, Config), path.parent)
+
+
+def validated(text: str, path: Path, model: type[S]) -> S:
+    """What a YAML text says, as a tree of settings; `path` is for messages, and no file is resolved.
+
+    Raises:
+        ConfigError: all that is wrong, one line each.
+    """
     node, data = _read(text, path)
     if not isinstance(data, dict) or node is None:
         raise ConfigError(
             f"{path}:1:1: expected a mapping of settings such as 'device: cot-pi-1', got {type(data).__name__}"
         )
     try:
-        config = Config.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_explain(path, node, item["loc"], item["msg"], item["input"]) for item in error.errors())
-        ) from error
-    return _resolved(config, path.parent)
+        lines = (_explain(path, node, item["loc"], item["msg"], item["input"], model=model) for item in error.errors())
+        raise ConfigError("\n".join(lines)) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -331,12 +341,14 @@ def _refuse_repeats(node: yaml.Node, path: Path, met: set[int]) -> None:
             _refuse_repeats(value, path, met)
 
 
-def _explain(path: Path, node: yaml.Node, loc: tuple[int | str, ...], message: str, value: object) -> str:
+def _explain(
+    path: Path, node: yaml.Node, loc: tuple[int | str, ...], message: str, value: object, *, model: type[Settings]
+) -> str:
     at = _locate(node, loc)
     name = ".".join(str(part) for part in loc)
     message = message.removeprefix("Value error, ")
     if "Extra inputs" in message:
-        message = f"unknown key; known here: {', '.join(_known_keys(loc[:-1]))}"
+        message = f"unknown key; known here: {', '.join(_known_keys(model, loc[:-1]))}"
         return f"{path}:{at}: {name}: {message}"
     shown = "***" if re.search("password|secret|key", name) else re.sub(r"//[^/@\s]*@", "//***@", repr(value))
     return f"{path}:{at}: {name}: {message}, got {shown[:80]}"
@@ -356,21 +368,35 @@ def _locate(node: yaml.Node, loc: tuple[int | str, ...]) -> str:
     return f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    sections: dict[str, type[Settings]] = {
-        "": Config, "beds": Bed, "mqtt": Mqtt, "tls": Tls, "cadence": Cadence, "alarms": AlarmSetting,
-        "models": Models, "cot_region": Region, "pain_cue": PainCue,
-        "pose": PoseSettings,
-    }  # fmt: skip
-    names = [str(part) for part in loc if str(part) in sections]
-    return sorted(sections[names[-1] if names else ""].model_fields)
+def _known_keys(model: type[Settings], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is not None:  # else an index of a list or a key of a mapping
+            model = _section(field.annotation) or model
+    return sorted(model.model_fields)
+
+
+def _section(annotation: object) -> type[Settings] | None:
+    """The section that a field holds: by itself, or as one of a list, mapping or choice."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part)) is not None), None)
 
 
 def _resolved(config: Config, folder: Path) -> Config:
+    folder_of_models = config.models.folder
+    models = config.models.model_copy(update={"folder": folder_of_models and folder / folder_of_models})
+    mqtt = resolved_mqtt(config.mqtt, folder)
+    return config.model_copy(update={"mqtt": mqtt, "models": models, "state_dir": folder / config.state_dir})
+
+
+def resolved_mqtt(mqtt: Mqtt, folder: Path) -> Mqtt:
+    """The same with its files resolved against the folder of the configuration."""
+
     def against(path: Path | None) -> Path | None:
         return None if path is None else folder / path
 
-    tls = config.mqtt.tls
+    tls = mqtt.tls
     if tls is not None:
         tls = tls.model_copy(
             update={
@@ -379,6 +405,4 @@ def _resolved(config: Config, folder: Path) -> Config:
                 "key_file": against(tls.key_file),
             }
         )
-    mqtt = config.mqtt.model_copy(update={"tls": tls, "password_file": against(config.mqtt.password_file)})
-    models = config.models.model_copy(update={"folder": against(config.models.folder)})
-    return config.model_copy(update={"mqtt": mqtt, "models": models, "state_dir": folder / config.state_dir})
+    return mqtt.model_copy(update={"tls": tls, "password_file": against(mqtt.password_file)})

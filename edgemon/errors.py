@@ -8,7 +8,8 @@ EdgemonError                    one line for the operator: what, where, what wou
 │   └── SourceLost              gave frames and then failed
 ├── ModelError                  a model file or its manifest (exit 4)
 ├── DeliveryError               broker, outbox or credentials (exit 5)
-│   └── StorageFull             the disk cannot take one more durable message
+│   ├── StorageFull             the disk cannot take one more durable message
+│   └── StoreUnavailable        the station's store cannot be read or written now
 ├── CommandRefused              a command that names the wrong bed, revision or time
 ├── IllegalTransition           an alarm was asked to make a move that its table forbids
 └── WorkerStuck                 a thread did not stop when told to (exit 6)
@@ -59,6 +60,10 @@ class DeliveryError(EdgemonError, OSError):
 
 class StorageFull(DeliveryError):
     """The disk cannot take one more durable message."""
+
+
+class StoreUnavailable(DeliveryError):
+    """The station's store cannot be read or written: locked, full, away, or not what it should be."""
 
 
 class CommandRefused(EdgemonError, ValueError):

@@ -274,5 +274,5 @@ def test_what_is_within_range_is_read_as_it_is_written(device: str, port: int, f
 
 
 def test_the_known_keys_are_those_of_the_section() -> None:
-    assert config._known_keys(("beds", 0, "cot_region")) == ["x0", "x1", "y0", "y1"]
-    assert "limit" in config._known_keys(("alarms", "hr_low"))
+    assert config._known_keys(config.Config, ("beds", 0, "cot_region")) == ["x0", "x1", "y0", "y1"]
+    assert "limit" in config._known_keys(config.Config, ("alarms", "hr_low"))

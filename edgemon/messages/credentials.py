@@ -44,9 +44,16 @@ def password(settings: Mqtt) -> str | None:
     Raises:
         DeliveryError: the file cannot be read, or everybody can read it.
     """
-    if settings.password_file is None:
-        return None
-    path = _checked(settings.password_file, "the password file", secret=True)
+    return None if settings.password_file is None else secret(settings.password_file)
+
+
+def secret(path: Path) -> str:
+    """What a password file holds, without its line end.
+
+    Raises:
+        DeliveryError: the file cannot be read, or everybody can read it.
+    """
+    _checked(path, "the password file", secret=True)
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,5 @@
+"""The store: one interface over SQLite and PostgreSQL, safe for many threads, and for many processes."""
+
+from edgemon.station.store.store import Store
+
+__all__ = ["Store"]
