@@ -27,12 +27,22 @@ class Http(Settings):
     port: int = Field(8080, ge=0, le=65535, description="0: any that is free")
     cert_file: Path | None = None
     key_file: Path | None = None
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[a-z0-9.:\[\]-]+$",
+        description="how browsers reach it, where that is by another name or through a proxy",
+    )
 
     @model_validator(mode="after")
     def _pair(self) -> Http:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together: give both or neither")
         return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether browsers speak https, to the station or to the proxy before it."""
+        return self.cert_file is not None or (self.public_url or "").startswith("https:")
 
     @property
     def loopback(self) -> bool:
@@ -48,7 +58,10 @@ class Http(Settings):
 class Oidc(Settings):
     """The hospital's login; `roles` tells which role each value of the claim has here."""
 
-    issuer: str = Field(description="https://..., without /.well-known/openid-configuration")
+    issuer: str = Field(
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])\S+$",
+        description="https://..., without /.well-known/openid-configuration",
+    )
     client_id: str
     client_secret_file: Path
     role_claim: str = "roles"
