@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from edgemon.config import Mqtt, Name, Settings, resolved_mqtt, validated
 from edgemon.errors import ConfigError
 from edgemon.messages.credentials import secret
-from edgemon.station.nouns import Auth, Role
+from edgemon.station.nouns import ROLES, Auth, Role
 
 Level = Annotated[str, StringConstraints(pattern=r"^(\+|[A-Za-z0-9_.:@-]{1,128})$")]
 StationRole = Literal["ingest", "rules", "web"]
@@ -65,9 +65,7 @@ class Oidc(Settings):
     client_id: str
     client_secret_file: Path
     role_claim: str = "roles"
-    roles: dict[str, Role] = Field(
-        default_factory=lambda: {"view": "view", "acknowledge": "acknowledge", "administer": "administer"}
-    )
+    roles: dict[str, Role] = {role: role for role in ROLES}
 
 
 class StationConfig(Settings):

@@ -64,7 +64,7 @@ class Store(People, Histories):
         """Every device that was ever heard, by name; base None of refusals nobody can be blamed for stands as `-`."""
         raise NotImplementedError
 
-    def asked(self, place: str, request: p.CommandRequest, by: str, now_ms: int) -> None:
+    def asked(self, request: p.CommandRequest, place: str, by: str, now_ms: int) -> None:
         """Write down a command that is about to be sent; `by` is the person, `request.by` the station."""
         raise NotImplementedError
 
