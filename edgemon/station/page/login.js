@@ -1,0 +1,27 @@
+// Logging in: a plain form, so that password managers know it.
+
+import { put, show } from "./dom.js";
+import { load, t } from "./words.js";
+
+const id = (name) => document.getElementById(name);
+
+/** Only a page of this station is a place to go on to. */
+function next() {
+  const asked = new URLSearchParams(location.search).get("next") ?? "/";
+  const target = new URL(asked, location.origin);
+  return target.origin === location.origin ? target.pathname + target.search : "/";
+}
+
+const answer = await fetch("/api/me", { headers: { Accept: "application/json" }, cache: "no-store" }).catch(() => null);
+const me = (await answer?.json().catch(() => null)) ?? {};
+await load(me.language);
+document.title = t("login.title");
+put(id("station"), me.station ?? "edgemon");
+id("csrf").value = me.csrf ?? "";
+id("next").value = next();
+show(id("oidc"), me.auth === "oidc");
+id("enter").href = `/login/oidc?next=${encodeURIComponent(next())}`;
+show(id("form"), me.auth !== "oidc");
+const error = answer === null ? "unreachable" : new URLSearchParams(location.search).get("error");
+put(id("refused"), error === null ? "" : t(error === "unreachable" ? "error.unreachable" : error === "limit" ? "login.limit" : "login.refused"));
+show(id("refused"), error !== null);

@@ -1,0 +1,189 @@
+// What every page has: station, clock and connection, the alarms of the whole ward, sound, announcements, appearance.
+
+import * as alarms from "./alarms.js";
+import { ask, get, inPath, trust } from "./api.js";
+import { el, mark, put, show } from "./dom.js";
+import * as live from "./live.js";
+import * as sound from "./sound.js";
+import { clock, dated, load, t, word } from "./words.js";
+
+const CHIPS = 3;
+
+/** Every card that the station told, by place. */
+export const cards = new Map();
+
+/** Who is logged in. */
+export let me = null;
+
+/** Whether this login may do what needs a role. */
+export function may(role) {
+  const roles = ["view", "acknowledge", "administer"];
+  return roles.indexOf(me.role) >= roles.indexOf(role);
+}
+
+const polite = el("div", { class: "unseen", role: "status" });
+const assertive = el("div", { class: "unseen", role: "alert" });
+
+/** Says something to a screen reader when it next pauses. */
+export const announce = (text) => put(polite, text);
+
+function appearance() {
+  const choices = ["auto", "light", "dark"].map((name) => el("option", { value: name }, t(`theme.${name}`)));
+  const select = el("select", { id: "theme", on: { change: () => apply(select.value) } }, ...choices);
+  select.value = document.documentElement.dataset.theme ?? "auto";
+  function apply(theme) {
+    mark(document.documentElement, "theme", theme === "auto" ? null : theme);
+    localStorage.setItem("theme", theme);
+    document.dispatchEvent(new Event("themechange"));
+  }
+  return el("label", { class: "field" }, el("span", {}, t("theme.label")), select);
+}
+
+function soundButton() {
+  const button = el("button", { class: "sound", type: "button", on: { click } });
+  async function click() {
+    await (sound.isOn() ? sound.turnOff() : sound.turnOn());
+    sessionStorage.setItem("sound", sound.isOn() ? "on" : "off");
+    update();
+  }
+  function update() {
+    mark(button, "on", sound.isOn());
+    put(button, t(sound.isOn() ? "sound.on" : "sound.off"));
+  }
+  if (sessionStorage.getItem("sound") === "on") sound.turnOn().then(update); // a browser may remember the click
+  update();
+  return { button, update };
+}
+
+function links() {
+  const pages = [["/", "nav.ward"], ["/devices", "nav.devices"]];
+  if (may("administer")) pages.push(["/admin", "nav.admin"]);
+  return pages.map(([href, key]) =>
+    el("li", {}, el("a", { href, "aria-current": location.pathname === href ? "page" : null }, t(key))));
+}
+
+async function logout() {
+  await ask("POST", "/logout", {});
+  location.assign("/login");
+}
+
+function header() {
+  const time = el("time", { class: "clock" }, "––:––:––");
+  const state = el("span", { class: "state" }, t("live.connecting"));
+  const strip = el("ul", { class: "strip", "aria-label": t("strip.label") });
+  const lost = el("p", { class: "lost-bar", hidden: true, role: "status" });
+  const heard = soundButton();
+  document.getElementById("top").append(
+    el("div", { class: "head" }, el("a", { class: "station", href: "/" }, me.station),
+      el("nav", { "aria-label": t("nav.label") }, el("ul", {}, ...links())), el("p", { class: "disclaimer" }, t("disclaimer"))),
+    el("div", { class: "watch" }, lost, strip, state, time, heard.button));
+  const out = me.auth === "open" ? null : el("button", { type: "button", on: { click: logout } }, t("logout"));
+  document.getElementById("foot").append(
+    el("span", {}, t("who", { name: me.name, role: word("role", me.role) })), out, el("span", { class: "grow" }), appearance());
+  return { time, state, strip, lost, heard };
+}
+
+function chip(card, alarm) {
+  const name = alarms.priority(alarm);
+  const words = t("strip.chip", { label: card.label, condition: word("condition", alarm.condition) });
+  return el("li", {}, el("a", { class: "chip", "data-priority": name, href: `/bed/${inPath(card.place)}` },
+    el("span", { class: "mark", "aria-hidden": "true" }, alarms.MARKS[name]), el("span", { class: "unseen" }, `${word("priority", name)} `), words));
+}
+
+function drawStrip(strip) {
+  const all = [...cards.values()];
+  const waiting = all.flatMap((card) => card.alarms.filter(alarms.open).map((alarm) => ({ card, alarm })));
+  waiting.sort((a, b) => alarms.PRIORITIES.indexOf(alarms.priority(a.alarm)) - alarms.PRIORITIES.indexOf(alarms.priority(b.alarm))
+    || b.alarm.onset_ms - a.alarm.onset_ms || a.card.place.localeCompare(b.card.place));
+  const sums = alarms.counts(all);
+  const text = alarms.PRIORITIES.map((name) => `${sums[name]} ${waiting.filter((w) => alarms.priority(w.alarm) === name).slice(0, CHIPS)
+    .map((w) => alarms.identity(w.card.place, w.alarm) + w.card.label).join()}`).join("|");
+  if (strip.dataset.drawn === text) return;
+  strip.dataset.drawn = text;
+  const tally = alarms.PRIORITIES.map((name) => el("li", { class: "tally", "data-priority": name, "data-none": sums[name] === 0 },
+    el("span", { class: "mark", "aria-hidden": "true" }, alarms.MARKS[name]), `${sums[name]} `, el("span", {}, word("priority", name))));
+  const chips = waiting.filter(({ alarm }) => alarms.priority(alarm) !== "low").slice(0, CHIPS);
+  strip.replaceChildren(...tally, ...chips.map(({ card, alarm }) => chip(card, alarm)));
+}
+
+const known = new Set(); // occurrences that were announced
+
+function announceNew() {
+  const standing = new Set();
+  const fresh = { high: [], other: [] };
+  for (const card of cards.values()) {
+    for (const alarm of card.alarms.filter((one) => one.presence === "on")) {
+      const id = `${alarms.identity(card.place, alarm)} ${alarm.priority}`;
+      standing.add(id);
+      if (!known.has(id)) fresh[alarms.priority(alarm) === "high" ? "high" : "other"].push([card, alarm]);
+    }
+  }
+  known.clear();
+  for (const id of standing) known.add(id);
+  const say = (list) => list.slice(0, CHIPS).map(([card, alarm]) => t("announce.alarm", {
+    priority: word("priority", alarms.priority(alarm)), label: card.label,
+    condition: word("condition", alarm.condition), measured: alarms.measured(alarm) })).join(". ")
+    + (list.length > CHIPS ? `. ${t("announce.more", { n: list.length - CHIPS })}` : "");
+  if (fresh.high.length) put(assertive, say(fresh.high));
+  if (fresh.other.length) announce(say(fresh.other));
+}
+
+/** Sets up a page. on.cards(places): these cards changed; on.tick(now): once a second; on.lost(lost). */
+export async function start(on = {}) {
+  me = await get("/api/me");
+  trust(me.csrf);
+  await load(me.language);
+  const at = header();
+  document.body.append(polite, assertive);
+  let drawing = false;
+  const changed = new Set();
+
+  function draw() {
+    drawing = false;
+    drawStrip(at.strip);
+    announceNew();
+    on.cards?.([...changed]);
+    changed.clear();
+    hear();
+  }
+
+  function hear() {
+    const asked = [...cards.values()].flatMap((card) => card.alarms.map(alarms.sound));
+    sound.want(alarms.worst(live.isLost() ? [...asked, "medium"] : asked)); // a page that sees nothing calls for somebody
+  }
+
+  live.follow({
+    cards(list, all) {
+      if (all) {
+        const told = new Set(list.map((card) => card.place));
+        for (const place of [...cards.keys()].filter((one) => !told.has(one))) {
+          cards.delete(place);
+          changed.add(place);
+        }
+      }
+      for (const card of list) {
+        cards.set(card.place, card);
+        changed.add(card.place);
+      }
+      if (!drawing) requestAnimationFrame(draw);
+      if (document.hidden && !drawing) setTimeout(() => drawing && draw()); // a hidden page is drawn no frames, and still sounds
+      drawing = true;
+    },
+    lost(lost) {
+      document.body.classList.toggle("lost", lost);
+      const since = live.now() === null ? "" : t("lost.since", { at: dated(live.now()) });
+      put(at.lost, lost ? `${t("lost.bar")} ${since}` : "");
+      show(at.lost, lost);
+      put(at.state, t(lost ? "live.lost" : "live.on"));
+      mark(at.state, "lost", lost);
+      hear();
+      on.lost?.(lost);
+    },
+    tick() {
+      if (live.now() !== null && !live.isLost()) put(at.time, clock(live.now()));
+      sound.tick();
+      at.heard.update();
+      on.tick?.(live.now());
+    },
+  });
+}

@@ -1,0 +1,137 @@
+// The ward: a card per bed, worst first. Only cards of the page that is shown exist, and only what changed is drawn.
+
+import { acknowledge, choosePause } from "./acts.js";
+import * as alarms from "./alarms.js";
+import { BedCard } from "./card.js";
+import { el, mark, put, show } from "./dom.js";
+import * as live from "./live.js";
+import { cards, may, start } from "./shell.js";
+import { number, t, word } from "./words.js";
+
+const PAGE = { full: 48, compact: 160 };
+const COMPACT_FROM = 40; // beds
+const HOLD_MS = 3_000; // nothing moves for this long after a hand was on the cards
+
+const grid = document.getElementById("grid");
+const at = Object.fromEntries(["find", "alarmed", "density", "hold", "resort", "count", "pages"].map((id) => [id, document.getElementById(id)]));
+const views = new Map(); // place to the card that is shown
+let order = []; // of all beds: only ever changed by `sort`
+let page = 0;
+let touched = -HOLD_MS;
+let pressed = false;
+
+const held = () => pressed || performance.now() - touched < HOLD_MS
+  || grid.contains(document.activeElement) || document.querySelector("dialog[open]") !== null;
+
+const wanted = () => [...cards.values()]
+  .sort((a, b) => a.rank - b.rank || a.label.localeCompare(b.label, undefined, { numeric: true }) || a.place.localeCompare(b.place))
+  .map((card) => card.place);
+
+function density() {
+  const choice = at.density.value === "auto" ? (cards.size >= COMPACT_FROM ? "compact" : "full") : at.density.value;
+  mark(grid, "density", choice);
+  return choice;
+}
+
+function filtered() {
+  const text = at.find.value.trim().toLowerCase();
+  return order.filter((place) => {
+    const card = cards.get(place);
+    return card && (!text || `${card.label} ${card.device}`.toLowerCase().includes(text)) && (!at.alarmed.checked || card.alarms.length > 0);
+  });
+}
+
+/** Puts the cards of this page in their order; cards that stay are moved only if they must be. */
+function arrange() {
+  const now = live.now();
+  const size = PAGE[density()];
+  const all = filtered();
+  const pages = Math.max(1, Math.ceil(all.length / size));
+  page = Math.min(page, pages - 1);
+  const places = all.slice(page * size, (page + 1) * size);
+  const kept = new Set(places);
+  for (const [place, view] of views) if (!kept.has(place)) view.node.remove(), views.delete(place);
+  let next = grid.firstElementChild;
+  for (const place of places) {
+    let view = views.get(place);
+    if (!view) {
+      view = new BedCard({ acknowledge: (_, alarm, event) => acknowledge(view, alarm, event), pause: (_, event) => choosePause(view, event),
+        mayAct: may("acknowledge") });
+      views.set(place, view);
+      view.show(cards.get(place), now);
+    }
+    if (view.node === next) next = next.nextElementSibling;
+    else grid.insertBefore(view.node, next);
+  }
+  const from = places.length ? page * size + 1 : 0;
+  const hidden = cards.size - all.length;
+  put(at.count, t("ward.count", { from, to: page * size + places.length, n: all.length }) + (hidden ? ` ${t("ward.hidden", { n: hidden })}` : ""));
+  drawPages(all, pages, size);
+}
+
+function drawPages(all, pages, size) {
+  show(at.pages, pages > 1);
+  const items = Array.from({ length: pages > 1 ? pages : 0 }, (_, index) => {
+    const sums = alarms.counts(all.slice(index * size, (index + 1) * size).map((place) => cards.get(place)));
+    const told = alarms.PRIORITIES.filter((name) => sums[name]).map((name) => `${alarms.MARKS[name]} ${sums[name]} ${word("priority", name)}`);
+    return { text: `${index + 1}`, told: told.join(", "), current: index === page, index };
+  });
+  const drawn = JSON.stringify(items);
+  if (at.pages.dataset.drawn === drawn) return;
+  at.pages.dataset.drawn = drawn;
+  const focused = [...at.pages.querySelectorAll("button")].indexOf(document.activeElement);
+  at.pages.replaceChildren(...items.map(({ text, told, current, index }) => el("button", {
+    type: "button", "aria-current": current ? "page" : null, "aria-label": t("ward.page", { page: text, told }),
+    on: { click: () => turn(index) } }, text, told ? el("small", {}, told) : null)));
+  if (focused >= 0) at.pages.querySelectorAll("button")[focused]?.focus();
+}
+
+function turn(index) {
+  page = index;
+  arrange();
+  document.getElementById("main").scrollIntoView();
+}
+
+/** Re-sorts when ranks changed, unless a hand or the focus is on the cards: then it says that an order waits. */
+function sort(force = false) {
+  const best = wanted();
+  const same = best.length === order.length && best.every((place, index) => place === order[index]);
+  const wait = !same && !force && held() && order.length > 0;
+  show(at.hold, wait);
+  if (wait) {
+    const known = new Set(order);
+    order = [...order.filter((place) => cards.has(place)), ...best.filter((place) => !known.has(place))];
+  } else {
+    order = best;
+  }
+  arrange();
+}
+
+for (const kind of ["pointerdown", "pointermove", "wheel", "touchmove"]) {
+  grid.addEventListener(kind, () => (touched = performance.now()), { passive: true });
+}
+addEventListener("scroll", () => (touched = performance.now()), { passive: true });
+grid.addEventListener("pointerdown", () => (pressed = true));
+for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => (pressed = false));
+at.resort.addEventListener("click", () => sort(true));
+at.find.addEventListener("input", () => ((page = 0), arrange()));
+at.alarmed.addEventListener("change", () => ((page = 0), arrange()));
+at.density.value = localStorage.getItem("density") ?? "auto";
+at.density.addEventListener("change", () => {
+  localStorage.setItem("density", at.density.value);
+  page = 0;
+  arrange();
+});
+
+await start({
+  cards(places) {
+    for (const place of places) if (cards.has(place)) views.get(place)?.show(cards.get(place), live.now());
+    sort();
+    show(document.getElementById("empty"), cards.size === 0);
+  },
+  tick(now) {
+    if (!at.hold.hidden) sort();
+    for (const view of views.values()) view.tick(now);
+  },
+});
+document.title = t("ward.title", { n: number(cards.size) });
