@@ -1,0 +1,178 @@
+"""What pages read: who asks, the beds, a bed's history, devices and their losses; and which label stands where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+from pydantic import StringConstraints
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edgemon.station.nouns import BedNow, DeviceNow, Who
+from edgemon.station.roster import card
+from edgemon.station.web.context import Web
+from edgemon.station.web.guard import (
+    FORM,
+    LOGIN,
+    Body,
+    body_of,
+    cookie_of,
+    csrf_of,
+    new_secret,
+    note,
+    set_cookie,
+    whoever,
+)
+from edgemon.station.web.live import Frame
+
+LONGEST_MS = 8 * 86_400_000
+Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f<>]{1,40}$", strip_whitespace=True)]
+Place = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@-]{1,128}(/[A-Za-z0-9_.:@-]{1,128}){3}$")]
+
+
+class Assign(Body):
+    """Which place a bed's label stands for from now on."""
+
+    label: Label
+    place: Place
+
+
+def frame(web: Web, after: int) -> Frame:
+    """The beds that changed after `after`; all, where the store never came so far."""
+    newest = web.store.newest_change()
+    if newest == after:
+        return Frame(newest, {})
+    now_ms = web.now_ms()
+    beds = web.store.beds(after if after < newest else 0)
+    return Frame(newest, {bed.place: (bed.change, _text(bed, now_ms, web)) for bed in beds})
+
+
+def _text(bed: BedNow, now_ms: int, web: Web) -> str:
+    told = card(bed, now_ms, web.settings.silence_s).json()
+    return json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+async def me(request: Request) -> Response:
+    """Who asks, and what a page must know of the station; before a login, what the login form needs, with 401."""
+    web: Web = request.app.state.web
+    person = await whoever(request, web)
+    about = {
+        "auth": web.settings.auth,
+        "station": web.settings.name,
+        "now_ms": web.now_ms(),
+        "language": web.settings.language,
+    }
+    if person is not None and person.csrf:
+        return JSONResponse({"name": person.name, "role": person.role, "csrf": person.csrf} | about)
+    cookie = FORM if person is None else LOGIN  # an open station knows a browser by its cookie only
+    secret = (person is None and cookie_of(request, web, FORM)) or new_secret()
+    told: dict[str, object] = {"csrf": csrf_of(secret)} | about
+    if person is None:
+        response = JSONResponse({"error": "log in first"} | told, 401)
+    else:
+        response = JSONResponse({"name": person.name, "role": person.role} | told)
+    set_cookie(response, web, secret, cookie)
+    return response
+
+
+async def beds(_request: Request, web: Web, _person: Who) -> Response:
+    """All cards."""
+    all_beds = await run_in_threadpool(frame, web, 0)
+    cards = ",".join(text for _change, text in all_beds.cards.values())
+    text = f'{{"now_ms":{web.now_ms()},"change":{all_beds.change},"cards":[{cards}]}}'
+    return Response(text, media_type="application/json")
+
+
+async def history(request: Request, web: Web, _person: Who) -> Response:
+    """A bed between two moments; the last 24 hours unless others are asked for."""
+    place = await known_place(request, web)
+    to_ms = number(request, "to_ms", web.now_ms())
+    from_ms = number(request, "from_ms", to_ms - 86_400_000)
+    if not 0 < to_ms - from_ms <= LONGEST_MS:
+        raise HTTPException(422, f"to_ms must lie after from_ms, by at most {LONGEST_MS} ms")
+    return JSONResponse(asdict(await run_in_threadpool(web.store.history, place, from_ms, to_ms)))
+
+
+async def known_place(request: Request, web: Web) -> str:
+    """The place in the path.
+
+    Raises:
+        HTTPException: 404, the store knows none such.
+    """
+    place: str = request.path_params["place"]
+    if await run_in_threadpool(web.store.bed, place) is None:
+        raise HTTPException(404, "no such bed")
+    return place
+
+
+def number(request: Request, name: str, default: int) -> int:
+    """A whole number of the query.
+
+    Raises:
+        HTTPException: 422.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise HTTPException(422, f"{name} must be a whole number")
+    return int(text)
+
+
+async def devices(_request: Request, web: Web, _person: Who) -> Response:
+    """Every device: connection, clock, losses and refusals."""
+    found: Sequence[DeviceNow] = await run_in_threadpool(web.store.devices)
+    return JSONResponse([_device(device) for device in found])
+
+
+def _device(device: DeviceNow) -> dict[str, object]:
+    health, birth = device.health, device.birth
+    return {
+        "base": device.base,
+        "online": device.avail.status if device.avail else "unknown",
+        "last_heard_ms": device.last_heard_ms,
+        "clock_offset_ms": device.clock_offset_ms,
+        "received": device.received,
+        "repeats": device.repeats,
+        "missing": device.missing,
+        "refused": [asdict(refusal) for refusal in device.refused],
+        "software": birth.software if birth else None,
+        "beds": list(birth.beds) if birth else [],
+        "outbox": health.outbox.model_dump() if health else None,
+        "temperature_c": health.temperature_c if health else None,
+    }
+
+
+async def assignments(request: Request, web: Web, _person: Who) -> Response:
+    """Which label stands for which place; with `ended=1` also which stood, from when to when."""
+    ended = number(request, "ended", 0) != 0
+    rows = await run_in_threadpool(lambda: web.store.assignments(ended=ended))
+    return JSONResponse([asdict(row) for row in rows])
+
+
+async def assign(request: Request, web: Web, person: Who) -> Response:
+    """Let a label stand for a place."""
+    wish = await body_of(request, Assign)
+    await run_in_threadpool(web.store.assign, wish.label, wish.place, person.name, web.now_ms())
+    await note(web, person.name, "assign", wish.place, wish.label)
+    return JSONResponse({"label": wish.label, "place": wish.place}, 201)
+
+
+async def unassign(request: Request, web: Web, person: Who) -> Response:
+    """Let a place go by its own name again."""
+    place: str = request.path_params["place"]
+    if not await run_in_threadpool(web.store.unassign, place, person.name, web.now_ms()):
+        raise HTTPException(404, "no label stands for this place")
+    await note(web, person.name, "unassign", place, "")
+    return JSONResponse({"place": place})
+
+
+async def audit(request: Request, web: Web, _person: Who) -> Response:
+    """The newest rows of the audit log, or those before one of them."""
+    before = number(request, "before", 0) or None
+    return JSONResponse([asdict(row) for row in await run_in_threadpool(web.store.audit_rows, before)])

@@ -1,0 +1,191 @@
+"""Server-sent events: one poller of the store for all clients of this process, and a bounded queue for each.
+
+A client's queue holds at most one card a bed, the newest, so a slow screen skips states and never gets old ones late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from edgemon.errors import StoreUnavailable
+from edgemon.station.nouns import Who
+from edgemon.station.web.context import Web
+from edgemon.station.web.guard import whoever
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.15
+BEAT_S = 5.0
+SEND_WITHIN_S = 20.0  # a screen that takes nothing for so long is gone
+RETRY_MS = 2000
+MAX_CLIENTS = 256
+AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Beds that changed: by place, the change and the card as JSON text; `change` is what they bring a client to."""
+
+    change: int
+    cards: Mapping[str, tuple[int, str]]
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """What one screen has still to be sent."""
+
+    change: int
+    pending: dict[str, str] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def give(self, frame: Frame) -> None:
+        """Add what is new to this client; a bed's newer card takes the place of the older."""
+        if frame.change < self.change:  # the store is not the one that this client saw
+            self.change = 0
+        self.pending.update((place, text) for place, (change, text) in frame.cards.items() if change > self.change)
+        self.change = frame.change
+        if self.pending:
+            self.news.set()
+
+    def take(self) -> str:
+        """The JSON list of the cards that wait; none waits afterwards."""
+        cards = "[" + ",".join(self.pending.values()) + "]"
+        self.pending.clear()
+        return cards
+
+
+class Hub:
+    """Follows the store while somebody watches, and hands each client what changed.
+
+    `read(after)` gives the beds that changed after `after`, all where that is beyond the newest change; it runs in a
+    thread and may raise StoreUnavailable.
+    """
+
+    def __init__(self, read: Callable[[int], Frame]) -> None:
+        self._read = read
+        self._clients: set[Client] = set()
+        self._watched = asyncio.Event()
+        self.closed = False
+
+    @property
+    def clients(self) -> int:
+        """How many screens watch."""
+        return len(self._clients)
+
+    async def join(self, after: int) -> Client:
+        """A client that has seen everything up to `after` (0: nothing), with what it missed.
+
+        Raises:
+            HTTPException: 503, too many watch.
+        """
+        if len(self._clients) >= MAX_CLIENTS:
+            raise HTTPException(503, f"{MAX_CLIENTS} screens watch already", headers={"Retry-After": "10"})
+        client = Client(after)
+        client.give(await run_in_threadpool(self._read, after))
+        client.news.set()  # an empty list too tells a new screen where it stands
+        self._clients.add(client)
+        self._watched.set()
+        return client
+
+    def leave(self, client: Client) -> None:
+        """A screen has gone."""
+        self._clients.discard(client)
+        if not self._clients:
+            self._watched.clear()
+
+    def close(self) -> None:
+        """End every stream, so that the server can stop."""
+        self.closed = True
+        for client in self._clients:
+            client.news.set()
+
+    async def follow(self) -> None:
+        """Poll the store until cancelled; one read serves all clients."""
+        while True:
+            await self._watched.wait()
+            if not self._clients:  # the only one left while this was about to go on
+                continue
+            try:
+                frame = await run_in_threadpool(self._read, min(client.change for client in self._clients))
+            except StoreUnavailable as error:
+                log.warning("screens wait for the store: %s", error)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            for client in self._clients:
+                client.give(frame)
+            await asyncio.sleep(POLL_S)
+
+
+class Stream(Response):
+    """The answer that lasts: events until the screen or its login goes, or the server stops."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, web: Web, client: Client, stands: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(headers={"X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._web, self._client, self._stands = web, client, stands
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end."""
+        gone = asyncio.ensure_future(_disconnected(receive))
+        sending = asyncio.ensure_future(self._send(send))
+        try:
+            await asyncio.wait((gone, sending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._web.hub.leave(self._client)
+            gone.cancel()
+            sending.cancel()
+            ends = await asyncio.gather(gone, sending, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, OSError):  # of the connection, the store, the time
+                raise end
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await self._chunk(send, f"retry: {RETRY_MS}\n\n")
+        client, hub = self._client, self._web.hub
+        beat_at = time.monotonic() + BEAT_S
+        while not hub.closed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(client.news.wait(), max(0.0, beat_at - time.monotonic()))
+            now_ms = self._web.now_ms()
+            if client.news.is_set():
+                client.news.clear()
+                data = f'{{"now_ms":{now_ms},"change":{client.change},"cards":{client.take()}}}'
+                await self._chunk(send, f"event: cards\nid: {client.change}\ndata: {data}\n\n")
+            if time.monotonic() >= beat_at:
+                if not await self._stands():
+                    break
+                await self._chunk(send, f'event: beat\ndata: {{"now_ms":{now_ms},"change":{client.change}}}\n\n')
+                beat_at = time.monotonic() + BEAT_S
+        await send({"type": "http.response.body", "body": b""})
+
+    @staticmethod
+    async def _chunk(send: Send, text: str) -> None:
+        message = {"type": "http.response.body", "body": text.encode(), "more_body": True}
+        await asyncio.wait_for(send(message), SEND_WITHIN_S)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def live(request: Request, web: Web, _person: Who) -> Response:
+    """The stream, from the event that the screen saw last."""
+    seen = request.headers.get("last-event-id", "")
+    after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else 0
+    client = await web.hub.join(after)
+    return Stream(web, client, lambda: whoever(request, web))
