@@ -56,7 +56,6 @@ from benchmarks.pose_grid_ways import (
     show,
     strays,
     unbound,
-    upright,
     ways,
 )
 from edgemon.errors import ModelError
@@ -178,14 +177,11 @@ def study(file: ModelFile, samples: Sequence[PoseSample], args: argparse.Namespa
     """Everything, in minutes."""
     cots = cots_of(samples)
     mean = (
-        mean_pose(
-            [upright(sample) for sample in read_poses(args.train_mean, samples[0].kind)],
-            f"mean pose of {args.train_mean.name}",
-        )
+        mean_pose(read_poses(args.train_mean, samples[0].kind), f"mean pose of {args.train_mean.name}")
         if args.train_mean
-        else mean_pose(cots.samples, "mean pose of these very infants")
+        else mean_pose(samples, "mean pose of these very infants")
     )
-    floor = {guess.name: figures(cots.samples, [guess(sample) for sample in cots.samples]) for guess in (CENTRE, mean)}
+    floor = {guess.name: figures(samples, [guess(sample) for sample in samples]) for guess in (CENTRE, mean)}
     rows: list[Row] = []
     crosses: list[Cross] = []
     for count in tqdm(args.counts, unit="n", disable=None):

@@ -19,7 +19,6 @@ from edgemon.records import Frame, Pose
 from export.datasets.marks import read_rgb
 from export.pose.joints import join
 from export.pose.samples import PoseSample, read_depth
-from export.pose.stream import turn_of
 
 Size = tuple[int, int]  # width, height in px
 Answers = list[tuple[Pose, ...]]
@@ -129,30 +128,10 @@ class Cots:
 
 
 def cots_of(samples: Sequence[PoseSample]) -> Cots:
-    """Read all pictures, turned so that infants lie upright, as cameras are mounted: each is then looked at once."""
-    frames = []
-    for sample in samples:
-        image = read_depth(sample.image) if sample.kind == "depth" else read_rgb(sample.image)
-        image = np.ascontiguousarray(np.rot90(image, _turn(sample)))
-        frames.append(Frame("cot", 0, 0.0, image, sample.image.name))
-    return Cots(tuple(map(upright, samples)), tuple(frames))
-
-
-def upright(sample: PoseSample) -> PoseSample:
-    """The truth of the sample's picture turned back by quarters."""
-    persons, boxes, size = sample.persons.copy(), sample.boxes, sample.size
-    for _ in range(_turn(sample)):
-        width = size[0]
-        persons[..., :2] = np.stack([persons[..., 1], width - persons[..., 0]], axis=-1) * (persons[..., 2:] > 0)
-        if boxes is not None:
-            x0, y0, x1, y1 = boxes.T
-            boxes = np.stack([y0, width - x1, y1, width - x0], axis=-1)
-        size = size[::-1]
-    return replace(sample, persons=persons, boxes=boxes, size=size)
-
-
-def _turn(sample: PoseSample) -> int:
-    return next((turn for person in sample.persons if (turn := turn_of(person))), 0)
+    """Read all pictures."""
+    read = {"depth": read_depth, "rgb": read_rgb}
+    frames = (Frame("cot", 0, 0.0, read[s.kind](s.image), s.image.name) for s in samples)
+    return Cots(tuple(samples), tuple(frames))
 
 
 @dataclass(frozen=True, slots=True)

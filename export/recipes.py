@@ -28,7 +28,7 @@ from export.train import Losses, Phase, Recipe
 FACE_MEAN, FACE_SCALE = 127.5, 1 / 127.5
 CROP_MEAN, CROP_SCALE = 127.5, 1 / 127.5
 COT_MEAN, COT_SCALE = 127.5, 1 / 127.5
-COT_LOSSES = LossConfig(offset=0.1, attributes=0.006)  # joints are read from offsets, so they weigh more than in DEKR
+COT_LOSSES = LossConfig(offset=0.1, attributes=0.006, spot=0.02)  # offsets tell joints here, so they weigh more
 SMOOTHING = 0.02
 _IMPORTANCE: Mapping[str, float] = {name: 2.0 if name in ("eyes_closed", "crying") else 1.0 for name in JUDGED}
 
@@ -100,7 +100,7 @@ def _pose(kind: Kind, data: Sequence[Path], photographs: Path | None, seed: int)
         raise ValueError("--data: missing; pose learns from folders of renders (synthesize images --view body)")
     if photographs is not None:
         raise ValueError("--photographs: pose learns from renders alone")
-    sizes = ((96, 96), 0.4), ((128, 128), 0.25), (SIZE_PX, 0.35)  # small first, three times as fast
+    sizes = ((96, 96), 0.55), (SIZE_PX, 0.45)  # small first, twice as fast
     phases = (Phase(Cots(data, kind, seed, size), 16, share, pose_losses) for size, share in sizes)
     return Recipe(DEKR(W16T), tuple(phases), peak_lr=1.5e-3)
 

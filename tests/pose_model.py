@@ -22,7 +22,7 @@ def graph(size_px: tuple[int, int], images: int | str, attributes: bool) -> byte
     """One convolution of 4x4 px: means of the colours, and the joints' places as its bias."""
     from onnx import TensorProto, helper, numpy_helper
 
-    parts = {"heatmap": 15, "offset": 28, "attributes": 10}
+    parts = {"heatmap": 15, "offset": 28, "attributes": 9}
     if not attributes:
         del parts["attributes"]
     weight = np.zeros((sum(parts.values()), 3, 4, 4), np.float32)
@@ -31,7 +31,7 @@ def graph(size_px: tuple[int, int], images: int | str, attributes: bool) -> byte
     bias[15:43] = -LYING.reshape(-1)
     if attributes:
         weight[[43, 46], 2], bias[[43, 46]] = 20 / (16 * 255), -10  # supine and head left where blue is bright
-        bias[49] = 5  # always upright
+        bias[[50, 51]] = 1, 0.5  # always upright, and 1.5 times as large as 64 px
     width, height = size_px
     nodes = [
         helper.make_node("Conv", ["images", "weight", "bias"], ["all"], kernel_shape=[4, 4], strides=[4, 4]),

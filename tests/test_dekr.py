@@ -38,7 +38,7 @@ with warnings.catch_warnings():  # torch's own imports warn
         shapes,
     )
     from export.dekr.parity import MAX_DIFFERENCE, MAX_DOUBLE, difference
-    from export.dekr.targets import BACKGROUND, UNKNOWN, Targets, diagonal_cells
+    from export.dekr.targets import BACKGROUND, UNKNOWN, Targets, diagonal_cells, spot_of
     from export.nfd_parity import pictures
 
 SMALL = DekrConfig(
@@ -230,30 +230,53 @@ def test_nobody_teaches_an_empty_picture() -> None:
     assert float(terms["offset"].detach()) == float(terms["attributes"].detach()) == 0
 
 
-def test_of_a_turned_infant_only_the_centre_and_the_turn_are_taught() -> None:
-    upright = encode(infant(), SIZE_PX, postures=[Posture.PRONE], turns=[0])
-    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.LEFT], turns=[2])
-    np.testing.assert_array_equal(told.heatmap[14], upright.heatmap[14])
-    np.testing.assert_array_equal(told.mask[14], upright.mask[14])
+def test_where_infants_are_to_be_found_only_centres_and_spots_are_taught() -> None:
+    close = encode(infant(), SIZE_PX, postures=[Posture.PRONE])
+    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.LEFT], joints=False)
+    np.testing.assert_array_equal(told.heatmap[14], close.heatmap[14])
+    np.testing.assert_array_equal(told.mask[14], close.mask[14])
     assert not told.heatmap[:14].any()
     assert not told.weight.any()
-    assert not told.mask[:14][upright.mask[:14] == 1].any()
-    assert (told.attributes[:2] == UNKNOWN).all()
-    assert set(told.attributes[2].ravel().tolist()) == {UNKNOWN, 2}
-    assert (upright.attributes[2] == 0).sum() == (upright.attributes[0] == 2).sum() == 9
+    assert not told.mask[:14].any()
+    assert (told.attributes == UNKNOWN).all()
+    known = np.isfinite(told.spot).all(axis=0)
+    assert known.sum() == (close.attributes[0] == 2).sum() == 9
+    np.testing.assert_allclose(told.spot[:, known], np.repeat(spot_of(infant()[0])[:, None], 9, axis=1))
+    assert not np.isfinite(close.spot).any()
+
+
+@given(st.floats(-179, 179), st.floats(0.3, 3))
+def test_a_spot_tells_the_crown_and_the_reach(crown: float, octaves: float) -> None:
+    """Of an infant of all joints at the hips but neck and crown; the crown is the farthest from the mean."""
+    person = np.full((14, 3), 100.0, np.float32)
+    way = np.array([np.sin(np.radians(crown)), -np.cos(np.radians(crown))])
+    person[12, :2] += 64 * 2**octaves * 14 / 12 * way
+    person[13, :2] += 64 * 2**octaves * 14 / 12 * way
+    sine, cosine, reach = spot_of(person)
+    assert np.degrees(np.arctan2(sine, cosine)) == pytest.approx(crown, abs=0.1)
+    assert reach == pytest.approx(octaves, abs=0.01)
+    person[13, 2] = 0
+    assert np.isnan(spot_of(person)[:2]).all()
 
 
 def test_losses_as_printed() -> None:
-    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.MIDLINE], turns=[0])
+    told = encode(infant(), SIZE_PX, postures=[Posture.PRONE], head_sides=[HeadSide.MIDLINE])
     targets = batched(told)
-    right = torch.full((1, 10, 12, 16), -20.0)
-    right[:, 2], right[:, 5], right[:, 6] = 20, 20, 20
+    right = torch.full((1, 9, 12, 16), -20.0)
+    right[:, 2], right[:, 5] = 20, 20
     terms = losses((targets[0], targets[2], right), targets)
     assert {name: round(float(value), 6) for name, value in terms.items()} == {
         "heatmap": 0,
         "offset": 0,
         "attributes": 0,
+        "spot": 0,
     }
+    finds = batched(encode(infant(), SIZE_PX, joints=False))
+    right[:, 6:] = torch.nan_to_num(finds[5])
+    assert float(losses((finds[0], finds[2], right), finds)["spot"]) == 0
+    right[:, 6:] += 1
+    told = losses((finds[0], finds[2], right), finds, LossConfig(spot=0.5))
+    assert float(told["spot"]) == pytest.approx(0.5)
     terms = losses((targets[0] + 0.5, targets[2] + 1), targets, LossConfig(offset=0.5))
     assert float(terms["heatmap"]) == pytest.approx(0.25 * float(targets[1].mean()))
     diagonal = diagonal_cells(infant()[0, :, :2] / 4)

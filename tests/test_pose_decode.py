@@ -40,7 +40,7 @@ def lying(x: float, y: float) -> NDArray[np.float64]:
 
 
 def blank() -> Maps:
-    return Maps(*(np.zeros((n, H, W), np.float32) for n in (15, 28, 10)))
+    return Maps(*(np.zeros((n, H, W), np.float32) for n in (15, 28, 9)))
 
 
 def draw(maps: Maps, joints: NDArray[np.float64], peak: float = 0.9, seen: tuple[bool, ...] = (True,) * 14) -> None:
@@ -56,7 +56,7 @@ def draw(maps: Maps, joints: NDArray[np.float64], peak: float = 0.9, seen: tuple
     maps.offset[(slice(None), *around)] = (
         np.stack([columns, rows])[None, :, *around] - joints[:, :, None, None]
     ).reshape(28, *rows[around].shape)
-    maps.attributes[(slice(None), *around)] = np.array([0, 4, 0, 0, 0, 4, 4, 0, 0, 0], np.float32)[:, None, None]
+    maps.attributes[(slice(None), *around)] = np.array([0, 4, 0, 0, 0, 4, 0, 1, 0], np.float32)[:, None, None]
 
 
 @given(st.floats(14, 50), st.floats(19, 29), st.floats(0.4, 1.0))

@@ -27,7 +27,6 @@ with warnings.catch_warnings():  # torch's own imports warn
     from export.dekr import DEKR, DekrConfig
     from export.dekr.graph import model_input, model_outputs, to_onnx
     from export.pose.renders import renders
-    from export.pose.samples import PoseSample
 
 from edgemon.inference import Model
 from edgemon.manifest import ModelFile, load
@@ -190,21 +189,3 @@ def test_a_model_that_is_missing_is_one_line(
     with pytest.raises(SystemExit):
         study.main()
     assert "nowhere" in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_the_study_sees_every_infant_upright(tmp_path: Path) -> None:
-    """The bright crown comes to lie above the hips, and so do the joints and the box."""
-    person = np.array([[120.0, 100.0, 2.0]] * 14, np.float32)
-    person[13, 0] = 180  # the neck, right of the hips: the crown is turned by a quarter
-    image = np.zeros((192, 256, 3), np.uint8)
-    image[98:102, 178:182] = 255
-    cv2.imwrite(str(tmp_path / "a.png"), image)
-    boxes = np.array([[120, 90, 180, 110]], np.float32)
-    sample = PoseSample(tmp_path / "a.png", "rgb", (256, 192), person[None], "a", boxes=boxes)
-    cots = ways.cots_of([sample])
-    x, y, _ = cots.samples[0].persons[0, 13]
-    assert (x, y) == (100, 256 - 180)
-    assert cots.frames[0].image[int(y) - 1, int(x)].min() == 255
-    assert cots.samples[0].size == (192, 256)
-    assert cots.samples[0].boxes is not None
-    assert cots.samples[0].boxes.tolist() == [[90, 76, 110, 136]]

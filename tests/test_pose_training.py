@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -21,8 +21,8 @@ with warnings.catch_warnings():  # torch's own imports warn
     torch = pytest.importorskip("torch", reason="needs the extra `export`")
     from export.__main__ import main
     from export.augment import Painter
-    from export.dekr import DEKR, W16T
-    from export.pose.stream import SIZE_PX, Cot, Cots, covered, far, grid, mirrored, spoiled, turn_of, turned
+    from export.dekr import DEKR, W16T, crown_deg
+    from export.pose.stream import SIZE_PX, Cot, Cots, close, covered, far, grid, mirrored, spoiled, whole
 
 seeds = st.integers(0, 10_000)
 RIGHT_WRIST = 5
@@ -43,34 +43,6 @@ def a_cot(depth: bool = False, at: tuple[float, float] = (130.0, 100.0)) -> Cot:
     return Cot(rgb, persons, (Posture.SUPINE,), (HeadSide.LEFT,))
 
 
-def a_person(crown_deg: float) -> NDArray[np.float32]:
-    """All joints at the hips but the neck, which lies this way from them, clockwise from up."""
-    person = np.full((14, 3), 100.0, np.float32)
-    person[:, 2] = 2
-    person[13, :2] += 40 * np.array([np.sin(np.radians(crown_deg)), -np.cos(np.radians(crown_deg))])
-    return person
-
-
-@given(st.integers(0, 3), st.floats(-37, 37))
-def test_the_turn_is_the_quarter_in_which_the_crown_lies(quarter: int, off_deg: float) -> None:
-    person = a_person(90 * quarter + off_deg)
-    assert turn_of(person) == quarter
-    assert turn_of(a_person(90 * quarter + 45 + off_deg / 10)) is None
-    person[13, 2] = 0
-    assert turn_of(person) is None
-
-
-@given(seeds, st.integers(0, 3), st.floats(-15, 15))
-@settings(deadline=None, max_examples=20)
-def test_most_infants_are_shown_upright(seed: int, quarter: int, off_deg: float) -> None:
-    cot = a_cot()
-    cot.persons[0] = a_person(90 * quarter + off_deg)
-    rng = np.random.default_rng(seed)
-    turns = [turn_of(turned(rng, cot, SIZE_PX).persons[0]) for _ in range(100)]
-    assert turns.count(0) > 45
-    assert min(turns.count(other) for other in (1, 2, 3)) > 0
-
-
 def middle(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     rows, columns = np.nonzero(mask)
     return np.array([columns.mean(), rows.mean()])
@@ -79,7 +51,7 @@ def middle(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 @given(seeds, st.booleans())
 @settings(deadline=None, max_examples=40)
 def test_joints_go_where_their_pixels_go(seed: int, depth: bool) -> None:
-    out = turned(np.random.default_rng(seed), a_cot(depth), SIZE_PX)
+    out = whole(np.random.default_rng(seed), a_cot(depth), SIZE_PX)
     assert out.raw.shape[:2] == SIZE_PX[::-1]
     swapped = out.head_sides == (HeadSide.RIGHT,)
     x, y, v = out.persons[0, RIGHT_WRIST - 1 if swapped else RIGHT_WRIST]
@@ -90,17 +62,40 @@ def test_joints_go_where_their_pixels_go(seed: int, depth: bool) -> None:
         assert middle(spot) == pytest.approx((x, y), abs=1.5)
 
 
+@given(seeds, st.floats(-180, 180), st.floats(20, 60))
+@settings(deadline=None, max_examples=30)
+def test_from_close_by_infants_lie_upright_in_the_middle_and_are_equally_large(
+    seed: int, crown: float, length_px: float
+) -> None:
+    cot = a_cot()
+    person = np.full((14, 3), 2.0, np.float32)
+    way = np.array([np.sin(np.radians(crown)), -np.cos(np.radians(crown))])
+    person[:, :2] = np.array([150, 110]) - np.linspace(1, -0.8, 14)[:, None] * length_px * way
+    person[[6, 7], :2] = np.array([150, 110]) - 0.3 * length_px * way
+    cot.persons[0] = person
+    out = close(np.random.default_rng(seed), cot, SIZE_PX)
+    told = crown_deg(out.persons[0])
+    assume(told is not None)  # the first look may err so far that a joint is left out
+    assert told is not None
+    assert abs(told) < 60
+    places = out.persons[0, out.persons[0, :, 2] > 0, :2]
+    apart = np.linalg.norm(places.max(axis=0) - places.min(axis=0))
+    assert 0.45 < apart / SIZE_PX[0] < 1.1
+    assert np.abs(places.mean(axis=0) - np.array(SIZE_PX) / 2).max() < 0.2 * SIZE_PX[0]
+
+
 def test_a_mirror_of_a_mirror_is_what_was() -> None:
     cot = a_cot()
     twice = mirrored(mirrored(cot))
     np.testing.assert_array_equal(twice.persons, cot.persons)
+    np.testing.assert_array_equal(twice.raw, cot.raw)
     assert twice.head_sides == cot.head_sides
     assert mirrored(cot).head_sides == (HeadSide.RIGHT,)
 
 
 def test_a_grid_shows_four_pictures_as_the_device_tiles_them() -> None:
     painter, half = Painter(np.random.default_rng(3)), (SIZE_PX[0] // 2, SIZE_PX[1] // 2)
-    shown = [spoiled(painter, turned(painter.rng, a_cot(depth=True), half)) for _ in range(4)]
+    shown = [spoiled(painter, whole(painter.rng, a_cot(depth=True), half)) for _ in range(4)]
     image, four = grid(shown)
     assert image.shape == (SIZE_PX[1], SIZE_PX[0], 3)
     assert four.persons.shape == (4, 14, 3)
@@ -113,7 +108,7 @@ def test_labels_do_not_slip_against_pixels() -> None:
     """Half a pixel, which middles and edges differ by, would be learned."""
     off = []
     for seed in range(300):
-        out = turned(np.random.default_rng(seed), a_cot(at=(130.5, 100.5)), SIZE_PX)
+        out = whole(np.random.default_rng(seed), a_cot(at=(130.5, 100.5)), SIZE_PX)
         side = RIGHT_WRIST - 1 if out.head_sides == (HeadSide.RIGHT,) else RIGHT_WRIST
         x, y, _ = out.persons[0, side]
         if 12 < x < SIZE_PX[0] - 12 and 12 < y < SIZE_PX[1] - 12:
@@ -174,10 +169,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_stream_gives_what_the_losses_take(kind: str, folder: Path) -> None:
     stream = iter(Cots([folder], kind, 1, (64, 48)))  # type: ignore[arg-type]
     for _ in range(6):
-        image, heatmap, mask, offset, weight, attributes = next(stream)
+        image, heatmap, mask, offset, weight, attributes, spot = next(stream)
         assert (image.shape, image.dtype) == ((3, 48, 64), torch.uint8)
         assert heatmap.shape == mask.shape == (15, 12, 16)
-        assert (offset.shape, weight.shape, attributes.shape) == ((28, 12, 16), (14, 12, 16), (3, 12, 16))
+        assert spot.shape == (3, 12, 16)
+        assert (offset.shape, weight.shape, attributes.shape) == ((28, 12, 16), (14, 12, 16), (2, 12, 16))
 
 
 def test_an_untrained_network_is_released_with_its_thresholds_and_a_card(folder: Path, tmp_path: Path) -> None:

@@ -133,21 +133,21 @@ def decode(
     """The infants in one picture, best first, in pixels of the network's input; at most one unless `several`.
 
     `heatmap` (15, h, w): 14 joints, then the centre; `offset` (28, h, w): x and y of (cell - joint) in cells, read at
-    the centre; `attributes` (10, h, w): logits of posture and head side, read there too, and of the turn, which
-    `pose_turns` reads. Geng et al., Bottom-Up Human Pose Estimation via Disentangled Keypoint Regression, CVPR 2021.
+    the centre; `attributes` (9, h, w): logits of posture and head side, read there too, and the spot, which
+    `pose_spots` reads. Geng et al., Bottom-Up Human Pose Estimation via Disentangled Keypoint Regression, CVPR 2021.
     Where we depart from its code: a joint's score is the heatmap around its place (there times the centre's), 0 outside
     the picture; poses are not rescored; and a joint that is seen lies where its heatmap is highest near the place that
     the centre tells, as a small network tells far joints from there less exactly.
     """
     found = []
-    for row, column in _centres(heatmap[-1], centre_from, several):
+    for row, column in centres(heatmap[-1], centre_from, several):
         told = (column, row) - offset[:, row, column].reshape(_JOINTS, 2)
         joints = np.array([_peak(m, xy, visible_from) for m, xy in zip(heatmap[:_JOINTS], told, strict=True)])
         scores = _scores(heatmap[:_JOINTS], joints)
         posture, head_side = _attributes(attributes, row, column, scores >= visible_from, posture_from)
         keypoints = np.column_stack([joints * CELL_PX, scores]).astype(np.float32)
         found.append(Pose(keypoints, min(1.0, float(heatmap[-1, row, column])), posture, head_side))
-    return _distinct(found) if several else tuple(found)
+    return distinct(found) if several else tuple(found)
 
 
 def centre_px(pose: Pose) -> tuple[float, float]:
@@ -156,7 +156,7 @@ def centre_px(pose: Pose) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _centres(centre: Tensor, at_least: float, several: bool) -> Iterator[tuple[int, int]]:
+def centres(centre: Tensor, at_least: float, several: bool) -> Iterator[tuple[int, int]]:
     """Rows and columns of the highest cell, or of all that are highest among their eight neighbours, best first."""
     width = centre.shape[1]
     if not several:
@@ -235,7 +235,7 @@ def _likeliest(logits: Tensor, at_least: float) -> int | None:
     return best if raised[best] / raised.sum() >= at_least else None
 
 
-def _distinct(poses: list[Pose]) -> tuple[Pose, ...]:
+def distinct(poses: list[Pose]) -> tuple[Pose, ...]:
     """One pose for each infant: the one whose joints are seen best on the mean; best first."""
     kept: list[Pose] = []
     for pose in sorted(poses, key=lambda one: -float(one.keypoints[:, 2].mean())):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -14,8 +14,8 @@ from edgemon.depth import depth_image
 from edgemon.errors import ModelError
 from edgemon.inference import Model, Tensor, letterbox, prepare
 from edgemon.manifest import IMAGES
-from edgemon.observations.pose import CELL_PX, decode
-from edgemon.observations.pose_turns import turn_of, turned_back, upright
+from edgemon.observations.pose import CELL_PX, decode, distinct
+from edgemon.observations.pose_spots import Spot, cut, put_back, spots
 from edgemon.records import KEYPOINTS, Frame, Pose
 
 Mode = Literal["single", "batch", "grid"]
@@ -23,23 +23,42 @@ Image = NDArray[np.uint8]
 Tile = tuple[int, int, int, int]  # left, top, width, height in px
 Maps = tuple[Tensor, ...]  # heatmap, offset and, where the network tells them, attributes, of one picture
 
-OUTPUTS: Final = {"heatmap": len(KEYPOINTS) + 1, "offset": 2 * len(KEYPOINTS), "attributes": 10}  # name: channels
+OUTPUTS: Final = {"heatmap": len(KEYPOINTS) + 1, "offset": 2 * len(KEYPOINTS), "attributes": 9}  # name: channels
 GREY: Final = 114  # what lies beside the pictures, as in `letterbox`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What the network says of one picture of `size_px` (width, height), seen turned back by `turn` quarters."""
+    """What the network says of one picture, or of the square around an infant in it; `scale` is its input's to that."""
 
     maps: Maps
     scale: float
-    size_px: tuple[int, int]
-    turn: int = 0
+
+    def poses(self, *, visible: float, posture: float, centre: float = 0.0, several: bool = False) -> tuple[Pose, ...]:
+        """The infants at these thresholds, best first, in px of what was looked at."""
+        found = decode(*self.maps, centre_from=centre, visible_from=visible, posture_from=posture, several=several)
+        return tuple(_scaled(pose, 1 / self.scale) for pose in found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One picture: the look at all of it, and closer ones at the infants found; None of networks without spots."""
+
+    whole: Look
+    close: tuple[tuple[Spot, Look], ...] | None
+    side_px: int  # of the squares that were looked at
 
     def poses(self, *, centre: float, visible: float, posture: float, several: bool = False) -> tuple[Pose, ...]:
-        """The infants at these thresholds, best first, in the picture's pixels."""
-        found = decode(*self.maps, centre_from=centre, visible_from=visible, posture_from=posture, several=several)
-        return tuple(turned_back(_scaled(pose, 1 / self.scale), self.turn, self.size_px) for pose in found)
+        """The infants at these thresholds, best first, in the picture's pixels; at most one unless `several`."""
+        if self.close is None:
+            return self.whole.poses(centre=centre, visible=visible, posture=posture, several=several)
+        found = [
+            put_back(pose, spot, self.side_px)
+            for spot, look in self.close
+            if spot.score >= centre
+            for pose in look.poses(visible=visible, posture=posture)
+        ]
+        return distinct(found) if several else tuple(found[:1])
 
 
 class PoseNetwork:
@@ -67,7 +86,7 @@ class PoseNetwork:
         self._centre_from, self._visible_from = told.threshold("centre"), told.threshold("visible")
         self._posture_from = told.threshold("posture") if "attributes" in names else 1.0
         self._run: Callable[[Tensor], tuple[Tensor, ...]] = model
-        self._mode = mode
+        self._spots = "attributes" in names
         self._look = {"single": self._each, "batch": self._batch, "grid": self._grid}[mode]
 
     @property
@@ -78,30 +97,31 @@ class PoseNetwork:
     def read(self, frames: Sequence[Frame], *, several: bool = False) -> list[tuple[Pose, ...]]:
         """The infants in each frame, best first, in its own pixels; at most one each unless `several`.
 
-        Of several the likeliest decides how the picture is turned.
-
         Raises:
             ModelError: the network fails, or a number that comes out is not finite.
             ValueError: depth for a network of colour, or the reverse.
         """
         pictures = [depth_image(_depth(frame)) if self.takes_depth else frame.rgb for frame in frames]
         levels = {"centre": self._centre_from, "visible": self._visible_from, "posture": self._posture_from}
-        return [look.poses(**levels, several=several) for look in self.look(pictures)]
+        seen = self.look(pictures, centre_from=self._centre_from, several=several)
+        return [one.poses(**levels, several=several) for one in seen]
 
-    def look(self, pictures: Sequence[Image]) -> list[Look]:
-        """At all pictures (H, W, 3) once, and at those whose infant does not lie upright once more, turned.
-
-        In a grid all are shown again if any is turned.
-        """
+    def look(self, pictures: Sequence[Image], *, centre_from: float = 0.0, several: bool = False) -> list[Seen]:
+        """At all pictures (H, W, 3), then from close by at the infants in them whose centres reach `centre_from`."""
+        side_px = min(self.manifest.input.size_px)
         looks = self._look(pictures) if pictures else []
-        turns = [
-            turn_of(look.maps[0], look.maps[2] if len(look.maps) > 2 else None, self._centre_from) for look in looks
+        if not self._spots:
+            return [Seen(look, None, side_px) for look in looks]
+        found = [
+            tuple(spots(look.maps[0], look.maps[2], look.scale, centre_from=centre_from, several=several))
+            for look in looks
         ]
-        again = [n for n, turn in enumerate(turns) if turn or (any(turns) and self._mode == "grid")]
-        if again:
-            for n, look in zip(again, self._look([upright(pictures[n], turns[n]) for n in again]), strict=True):
-                looks[n] = replace(look, turn=turns[n], size_px=looks[n].size_px)
-        return looks
+        squares = [cut(p, spot, side_px) for p, there in zip(pictures, found, strict=True) for spot in there]
+        close = iter(self._look(squares) if squares else ())
+        return [
+            Seen(look, tuple((spot, next(close)) for spot in there), side_px)
+            for look, there in zip(looks, found, strict=True)
+        ]
 
     def _each(self, pictures: Sequence[Image]) -> list[Look]:
         return [self._batch([picture])[0] for picture in pictures]
@@ -110,7 +130,10 @@ class PoseNetwork:
         spec = self.manifest.input
         fitted = [letterbox(picture, spec.size_px) for picture in pictures]
         maps = self._run(np.concatenate([prepare(image, spec) for image, _ in fitted]))
-        return [Look(tuple(m[n] for m in maps), scale, _size(pictures[n])) for n, (_, scale) in enumerate(fitted)]
+        return [
+            Look(_cut((m[n] for m in maps), 0, 0, picture, scale), scale)
+            for n, (picture, (_, scale)) in enumerate(zip(pictures, fitted, strict=True))
+        ]
 
     def _grid(self, pictures: Sequence[Image]) -> list[Look]:
         """All pictures in one: each infant has 1/n of the network's width and height for itself."""
@@ -123,13 +146,9 @@ class PoseNetwork:
             scales.append(scale)
         maps = self._run(prepare(canvas, spec))
         return [
-            Look(tuple(_cut(m[0], tile) for m in maps), scale, _size(picture))
-            for picture, tile, scale in zip(pictures, places, scales, strict=True)
+            Look(_cut((m[0] for m in maps), left, top, picture, scale), scale)
+            for picture, (left, top, _, _), scale in zip(pictures, places, scales, strict=True)
         ]
-
-
-def _size(picture: Image) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
 
 
 def tiles(count: int, size_px: tuple[int, int]) -> tuple[Tile, ...]:
@@ -139,9 +158,11 @@ def tiles(count: int, size_px: tuple[int, int]) -> tuple[Tile, ...]:
     return tuple((n % side * width, n // side * height, width, height) for n in range(count))
 
 
-def _cut(maps: Tensor, tile: Tile) -> Tensor:
-    left, top, width, height = (int(px / CELL_PX) for px in tile)
-    return maps[:, top : top + height, left : left + width]
+def _cut(maps: Iterable[Tensor], left: int, top: int, picture: Image, scale: float) -> Maps:
+    """What is told of the picture itself, which begins at (left, top) px; beside it there are grey bars or others."""
+    column, row = int(left / CELL_PX), int(top / CELL_PX)
+    rows, columns = (math.ceil(side * scale / CELL_PX - 1e-6) for side in picture.shape[:2])
+    return tuple(m[:, row : row + rows, column : column + columns] for m in maps)
 
 
 def _scaled(pose: Pose, factor: float) -> Pose:

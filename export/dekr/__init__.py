@@ -8,7 +8,7 @@ official CrowdPose recipe: Adam, 0.001, a tenth of it after 200 and 260 of 300 e
 from export.dekr.config import CONFIGS, HEAD_SIDES, OUTPUTS, POSTURES, W16T, DekrConfig, named
 from export.dekr.losses import LossConfig, losses
 from export.dekr.network import DEKR, parameters_millions
-from export.dekr.targets import MIRRORED, Targets, encode
+from export.dekr.targets import MIRRORED, Targets, crown_deg, encode, reach_px
 
 __all__ = [
     "CONFIGS",
@@ -21,8 +21,10 @@ __all__ = [
     "DekrConfig",
     "LossConfig",
     "Targets",
+    "crown_deg",
     "encode",
     "losses",
     "named",
     "parameters_millions",
+    "reach_px",
 ]

@@ -12,7 +12,7 @@ JOINTS = len(KEYPOINTS)
 STRIDE = 4  # px a cell of the outputs
 POSTURES = (Posture.SUPINE, Posture.SIDE, Posture.PRONE)
 HEAD_SIDES = (HeadSide.LEFT, HeadSide.RIGHT, HeadSide.MIDLINE)
-TURNS = 4  # how many quarters the crown is turned clockwise from the picture's upper edge: 0..3
+SPOT = 3  # sine and cosine of the crown's angle, and the reach, of an infant that is to be looked at closely
 OUTPUTS = ("heatmap", "offset", "attributes")
 
 

@@ -33,7 +33,7 @@ MEANINGS = {
     "heatmap": "14 joints and the centre of an infant at stride 4, raw; high where a joint is seen",
     "offset": "x and y of each of 14 joints at stride 4: joint = cell - offset, in cells",
     "attributes": "logits at an infant's centre: posture supine, side, prone; nose to its left, its right, midline; "
-    "crown up, to the picture's right, down, left",
+    "sine and cosine of the crown's angle, clockwise from up; how far its joints reach, in octaves of 64 px",
 }
 _QUANTIZED = ("Conv", "Relu", "Add", "Resize", "Concat")
 _KEPT_FLOAT = ("/head_heatmap/head_heatmap.1/", "/head_offset/final/", "/head_attributes/", "/offset/Conv")

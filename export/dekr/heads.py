@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from export.dekr.adaptive import AdaptiveBlock, PlainBlock
-from export.dekr.config import HEAD_SIDES, JOINTS, POSTURES, TURNS, DekrConfig
+from export.dekr.config import HEAD_SIDES, JOINTS, POSTURES, SPOT, DekrConfig
 from export.dekr.hrnet import BasicBlock, conv_bn
 
 
@@ -17,11 +17,11 @@ def heatmap_head(config: DekrConfig) -> nn.Sequential:
 
 
 def attributes_head(width: int, config: DekrConfig) -> nn.Sequential:
-    """1x1 convolutions to the logits of posture, head side and turn, read at the centre's cell.
+    """1x1 convolutions to the logits of posture and head side and to the spot, read at the centre's cell.
 
     The coarsest branch, which has seen the whole picture, is among the features.
     """
-    count = len(POSTURES) + len(HEAD_SIDES) + TURNS
+    count = len(POSTURES) + len(HEAD_SIDES) + SPOT
     return nn.Sequential(*conv_bn(width, config.heatmap_channels, 1), nn.Conv2d(config.heatmap_channels, count, 1))
 
 

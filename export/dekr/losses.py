@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from export.dekr.config import HEAD_SIDES, POSTURES, TURNS
+from export.dekr.config import HEAD_SIDES, POSTURES, SPOT
 from export.dekr.targets import UNKNOWN
 
 BETA = 1 / 9  # cells below which an offset's error counts by its square
@@ -21,6 +21,7 @@ class LossConfig:
 
     offset: float = 0.03
     attributes: float = 0.01
+    spot: float = 0.01
 
 
 def losses(outputs: Sequence[Tensor], targets: Sequence[Tensor], config: LossConfig | None = None) -> dict[str, Tensor]:
@@ -28,10 +29,11 @@ def losses(outputs: Sequence[Tensor], targets: Sequence[Tensor], config: LossCon
 
     Heatmaps: mean over all cells of the masked square error (the official code; eq. 3 of the seed sums). Offsets:
     smooth L1 over the diagonal (eq. 2), summed over the taught cells and divided by their number, as the official
-    code does and eq. 2 does not. Attributes: cross-entropy, mean over the cells where each is known.
+    code does and eq. 2 does not. Attributes: cross-entropy, mean over the cells where each is known. Spots: mean square
+    error of the numbers that are known.
     """
     config = config or LossConfig()
-    heatmap, mask, offset, weight, attributes = targets
+    heatmap, mask, offset, weight, attributes, spot = targets
     told, moved = outputs[0].float(), outputs[1].float()
     weights = weight.repeat_interleave(2, dim=1)
     apart = F.smooth_l1_loss(moved, offset, beta=BETA, reduction="none") * weights
@@ -41,9 +43,12 @@ def losses(outputs: Sequence[Tensor], targets: Sequence[Tensor], config: LossCon
     }
     if len(outputs) > 2:
         logits = outputs[2].float()
-        sizes = [len(POSTURES), len(HEAD_SIDES), TURNS]
-        parts = [_classes(part, attributes[:, n]) for n, part in enumerate(torch.split(logits, sizes, dim=1))]
-        terms["attributes"] = config.attributes * torch.stack(parts).sum()
+        posture, side, told_spot = torch.split(logits, [len(POSTURES), len(HEAD_SIDES), SPOT], dim=1)
+        classes = _classes(posture, attributes[:, 0]) + _classes(side, attributes[:, 1])
+        terms["attributes"] = config.attributes * classes
+        known = torch.isfinite(spot)
+        apart = (told_spot - torch.where(known, spot, told_spot)) ** 2
+        terms["spot"] = config.spot * apart.sum() / known.sum().clamp(min=1)
     return terms
 
 

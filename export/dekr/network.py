@@ -13,7 +13,7 @@ class DEKR(HRNet):
     """Pictures (B, 3, H, W), normalised, to maps at stride 4.
 
     Heatmap (B, 15, h, w), 14 joints and the centre, raw; offset (B, 28, h, w), x0, y0, x1, y1, ..., where joint =
-    cell - offset; and, if the config says so, attributes (B, 10, h, w), logits of POSTURES, HEAD_SIDES and the TURNS.
+    cell - offset; and, if the config says so, attributes (B, 9, h, w), logits of POSTURES and HEAD_SIDES, and the spot.
     """
 
     def __init__(self, config: DekrConfig | None = None) -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgemon.records import HeadSide, Posture
+from edgemon.observations.pose_spots import REACH_PX
+from edgemon.records import KEYPOINTS, HeadSide, Posture
 from export.dekr.config import HEAD_SIDES, JOINTS, POSTURES, STRIDE
 
 Floats = NDArray[np.float32]
@@ -16,6 +17,7 @@ SIGMA_CELLS = 2.0
 REACH_CELLS = 4  # offsets are taught from this far left of and above the centre, to one less right of and below it
 BACKGROUND = 0.1  # weight of a heatmap's cells that are far from any joint
 UNKNOWN = -1
+_NECK, *_HIPS = (KEYPOINTS.index(name) for name in ("neck", "left_hip", "right_hip"))
 MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 12, 13)  # which joint a mirrored picture shows in place of each
 
 
@@ -26,7 +28,8 @@ class Targets(NamedTuple):
     mask: Floats  # (15, h, w), 1 near joints, BACKGROUND elsewhere
     offset: Floats  # (28, h, w), cell less joint: x0, y0, x1, y1, ...
     weight: Floats  # (14, h, w), 1 / diagonal of the person's box in cells; 0 where no offset is taught
-    attributes: NDArray[np.int64]  # (3, h, w), index in POSTURES and HEAD_SIDES and turn at centres, UNKNOWN elsewhere
+    attributes: NDArray[np.int64]  # (2, h, w), index in POSTURES and HEAD_SIDES at centres, UNKNOWN elsewhere
+    spot: Floats  # (3, h, w), sine and cosine of the crown and the reach at centres, NaN elsewhere; see `spot_of`
 
 
 def encode(
@@ -36,7 +39,7 @@ def encode(
     visible_only: bool = False,
     postures: Sequence[Posture | None] = (),
     head_sides: Sequence[HeadSide | None] = (),
-    turns: Sequence[int | None] = (),
+    joints: bool = True,
     sigma_cells: float = SIGMA_CELLS,
 ) -> Targets:
     """Draw persons (P, 14, 3) of x px, y px and v (0 not labelled, 1 hidden, 2 seen) of a (width, height) picture.
@@ -47,8 +50,8 @@ def encode(
     from the picture's corner. On overlap of centres the smaller person's offsets are taught. `visible_only` draws
     only joints that are seen, and weighs the places of hidden ones as much, so that a joint's value tells whether it
     is seen. Attributes are taught on the centre's cell and its eight neighbours; persons without any stay UNKNOWN.
-    Of whom `turns` tells by how many quarters the crown is turned, only the centre and the turn are taught, unless 0:
-    such pictures are turned upright before they are read.
+    Without `joints` only centres and spots are taught, of pictures in which infants are to be found, lying any way and
+    of any size; with them all but spots, of those that show an infant close and upright.
     """
     width, height = size_px[0] // STRIDE, size_px[1] // STRIDE
     targets = Targets(
@@ -56,7 +59,8 @@ def encode(
         np.full((JOINTS + 1, height, width), BACKGROUND, np.float32),
         np.zeros((2 * JOINTS, height, width), np.float32),
         np.zeros((JOINTS, height, width), np.float32),
-        np.full((3, height, width), UNKNOWN, np.int64),
+        np.full((2, height, width), UNKNOWN, np.int64),
+        np.full((3, height, width), np.nan, np.float32),
     )
     places = persons[..., :2].astype(np.float32) / STRIDE
     inside = np.asarray(((places >= 0) & (places < (width, height))).all(axis=-1))
@@ -69,18 +73,18 @@ def encode(
             continue
         centre = places[index][known].mean(axis=0)
         here = bool(((centre >= 0) & (centre < (width, height))).all())
-        turn = turns[index] if turns else None
-        if turn:
-            _leave_out(targets, places[index][known], sigma_cells)
-            known = np.zeros_like(known)
-        seen = np.append(drawn[index] & inside[index] & known, here)
-        taught = np.append(known & inside[index], here)
+        seen = np.append(drawn[index] & inside[index] & joints, here)
+        taught = np.append(known & inside[index] & joints, here)
         _draw(targets, np.vstack([places[index], centre]), seen, taught, sigma_cells)
-        if here:
+        if here and joints:
             _point(targets, places[index], taught[:-1], centre, diagonal[index])
-            posture = postures[index] if postures and not turn else None
-            side = head_sides[index] if head_sides and not turn else None
-            _tell(targets, centre, posture, side, turn)
+            posture = postures[index] if postures else None
+            side = head_sides[index] if head_sides else None
+            _tell(targets, centre, posture, side)
+        elif here:
+            targets.spot[(slice(None), *_around(centre))] = spot_of(persons[index])[:, None, None]
+    if not joints:
+        targets.mask[:JOINTS] = 0
     return targets
 
 
@@ -119,15 +123,33 @@ def _point(targets: Targets, places: Floats, taught: NDArray[np.bool_], centre: 
         targets.weight[joint, y0:y1, x0:x1] = 1 / diagonal
 
 
-def _leave_out(targets: Targets, places: Floats, sigma: float) -> None:
-    """Nothing is taught of joints around this person, neither that they are here nor that they are not."""
-    (x0, y0), (x1, y1) = (np.maximum(v, 0).astype(int) for v in (places.min(0) - 3 * sigma, places.max(0) + 3 * sigma))
-    targets.mask[:JOINTS, y0 : y1 + 1, x0 : x1 + 1] = 0
-
-
-def _tell(targets: Targets, centre: Floats, posture: Posture | None, side: HeadSide | None, turn: int | None) -> None:
-    x, y = centre.astype(int)
-    around = np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+def _tell(targets: Targets, centre: Floats, posture: Posture | None, side: HeadSide | None) -> None:
+    around = _around(centre)
     targets.attributes[0][around] = UNKNOWN if posture is None else POSTURES.index(posture)
     targets.attributes[1][around] = UNKNOWN if side is None else HEAD_SIDES.index(side)
-    targets.attributes[2][around] = UNKNOWN if turn is None else turn
+
+
+def _around(centre: Floats) -> tuple[slice, slice]:
+    x, y = centre.astype(int)
+    return np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+
+
+def crown_deg(person: Floats) -> float | None:
+    """By how much the way from hips to neck (14, 3) is turned clockwise from up, -180..180; None where not labelled."""
+    if not (person[[_NECK, *_HIPS], 2] > 0).all():
+        return None
+    x, y = person[_NECK, :2] - person[_HIPS, :2].mean(axis=0)
+    return float(np.degrees(np.arctan2(x, -y)))
+
+
+def reach_px(person: Floats) -> float:
+    """How far the farthest labelled joint (14, 3) lies from the mean of all."""
+    places = person[person[:, 2] > 0, :2]
+    return float(np.linalg.norm(places - places.mean(axis=0), axis=1).max())
+
+
+def spot_of(person: Floats) -> Floats:
+    """Sine and cosine of the crown's angle, NaN where unknown, and the reach as octaves of REACH_PX (3,)."""
+    crown = crown_deg(person)
+    angle = np.nan if crown is None else np.radians(crown)
+    return np.array([np.sin(angle), np.cos(angle), np.log2(max(1.0, reach_px(person)) / REACH_PX)], np.float32)

@@ -68,11 +68,11 @@ class PoseReader:
     def read(self, sample: PoseSample) -> Read:
         """Look at one picture and decode twice what is seen.
 
-        The time is that of letterbox, network, second look where the infant is not upright, and one decoding.
+        The time is that of both looks and one decoding.
         """
         picture = sample.read()
         began_s = time.perf_counter()
-        (look,) = self.network.look([picture])
-        told = look.poses(centre=self.centre, visible=self.visible, posture=self.posture, several=self.several)
+        (seen,) = self.network.look([picture], several=self.several)
+        told = seen.poses(centre=self.centre, visible=self.visible, posture=self.posture, several=self.several)
         ms = 1000 * (time.perf_counter() - began_s)
-        return Read(look.poses(centre=0.0, visible=self.visible, posture=0.0, several=self.several), told, ms)
+        return Read(seen.poses(centre=0.0, visible=self.visible, posture=0.0, several=self.several), told, ms)

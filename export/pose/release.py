@@ -165,7 +165,9 @@ def with_thresholds(draft: ModelFile, val: Sequence[PoseSample]) -> ModelFile:
     """
     reader = PoseReader(Model(draft))
     looks = [reader.network.look([sample.read()])[0] for sample in val]
-    empty = [float(look.maps[0][-1].max()) for sample, look in zip(val, looks, strict=True) if not len(sample.persons)]
+    empty = [
+        float(look.whole.maps[0][-1].max()) for sample, look in zip(val, looks, strict=True) if not len(sample.persons)
+    ]
     if not empty:
         raise ValueError("--val: no empty cot, by which the threshold of an infant's centre is set")
     right = {

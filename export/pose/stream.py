@@ -15,23 +15,25 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from edgemon.depth import height_image, height_mm
 from edgemon.inference import Image
-from edgemon.records import KEYPOINTS, HeadSide, Posture
+from edgemon.observations.pose_spots import ROOM
+from edgemon.records import HeadSide, Posture
 from export.augment import Painter, expose
 from export.datasets.marks import read_rgb
-from export.dekr import MIRRORED, encode
+from export.dekr import MIRRORED, crown_deg, encode, reach_px
 from export.pose.renders import renders
 from export.pose.samples import Floats, Kind, PoseSample, read_depth
 
-SIZE_PX = (160, 160)
-GRID_SHARE, COVER_SHARE, TURNED_SHARE = 0.05, 0.3, 0.25
-TURN_SD_DEG, ZOOM, SHIFT, STRETCH_SD = 13.0, (0.75, 1.3), 0.1, 0.05  # of the picture
-SURE_DEG = 38.0  # a crown further than this from a quarter's middle is of neither quarter for sure
+SIZE_PX = (128, 128)
+GRID_SHARE, COVER_SHARE = 0.05, 0.3
+FIND_SHARE = 0.35  # of the pictures show a whole cot, in which the infant is to be found; the others one from close by
+FIND_TURN_SD_DEG, ZOOM, SHIFT = 20.0, (0.7, 1.35), 0.12  # of whole cots
+NEAR_TURN_SD_DEG, NEAR_ZOOM_SD, NEAR_SHIFT = 12.0, 0.1, 0.05  # of close ones: by how much the first look may err
+STRETCH_SD = 0.05
 LEVEL_MM = 2000  # how far above the surface the level is from which depth is counted here
 COVERED_SHARE = (0.12, 0.4)  # of the picture's width and height
 _SWAPPED = {HeadSide.LEFT: HeadSide.RIGHT, HeadSide.RIGHT: HeadSide.LEFT}
 
 Raw = Image | NDArray[np.uint16]  # RGB (H, W, 3), or mm below LEVEL_MM above the surface (H, W), 0 in holes
-_NECK, *_HIPS = (KEYPOINTS.index(name) for name in ("neck", "left_hip", "right_hip"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +47,7 @@ class Cot:
 
 
 class Cots(IterableDataset[tuple[Tensor, ...]]):
-    """Image (3, height, width) uint8 and the five maps of `export.dekr.Targets`.
+    """Image (3, height, width) uint8 and the six maps of `export.dekr.Targets`.
 
     All pictures are held in memory, which the loader's workers share: 0.15 MB each of depth at 320x240, 0.23 of colour.
     """
@@ -60,24 +62,26 @@ class Cots(IterableDataset[tuple[Tensor, ...]]):
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         painter = Painter(rng)
         while True:
-            image, cot = self._grid(painter) if rng.random() < GRID_SHARE else self._one(painter, self.size_px)
+            finds = bool(rng.random() < FIND_SHARE)
+            grids = rng.random() < GRID_SHARE
+            image, cot = self._grid(painter, finds) if grids else self._one(painter, finds, self.size_px)
             maps = encode(
                 cot.persons,
                 self.size_px,
                 visible_only=True,
                 postures=cot.postures,
                 head_sides=cot.head_sides,
-                turns=[turn_of(person) for person in cot.persons],
+                joints=not finds,
             )
             yield (torch.from_numpy(image.transpose(2, 0, 1).copy()), *(torch.from_numpy(each) for each in maps))
 
-    def _one(self, painter: Painter, size_px: tuple[int, int]) -> tuple[Image, Cot]:
-        rng = painter.rng
-        return spoiled(painter, turned(rng, self.cots[int(rng.integers(len(self.cots)))], size_px))
+    def _one(self, painter: Painter, finds: bool, size_px: tuple[int, int]) -> tuple[Image, Cot]:
+        cot = self.cots[int(painter.rng.integers(len(self.cots)))]
+        return spoiled(painter, whole(painter.rng, cot, size_px) if finds else close(painter.rng, cot, size_px))
 
-    def _grid(self, painter: Painter) -> tuple[Image, Cot]:
+    def _grid(self, painter: Painter, finds: bool) -> tuple[Image, Cot]:
         width, height = self.size_px
-        return grid([self._one(painter, (width // 2, height // 2)) for _ in range(4)])
+        return grid([self._one(painter, finds, (width // 2, height // 2)) for _ in range(4)])
 
 
 def read(sample: PoseSample) -> Cot:
@@ -91,41 +95,30 @@ def read(sample: PoseSample) -> Cot:
     return Cot(raw, sample.persons, (sample.posture,) * count, (sample.head_side,) * count)
 
 
-def crown_deg(person: Floats) -> float | None:
-    """By how much the way from hips to neck (14, 3) is turned clockwise from up, -180..180; None where not labelled."""
-    if not (person[[_NECK, *_HIPS], 2] > 0).all():
-        return None
-    x, y = person[_NECK, :2] - person[_HIPS, :2].mean(axis=0)
-    return float(np.degrees(np.arctan2(x, -y)))
-
-
-def turn_of(person: Floats) -> int | None:
-    """By how many quarters the crown is turned clockwise, 0..3; None between two quarters."""
-    angle = crown_deg(person)
-    if angle is None or abs((angle + 45) % 90 - 45) > SURE_DEG:
-        return None
-    return round(angle / 90) % 4
-
-
-def turned(rng: np.random.Generator, cot: Cot, size_px: tuple[int, int]) -> Cot:
-    """Mirrored or not, set upright or to another quarter, turned, stretched, zoomed and shifted into a size.
-
-    Beyond its border a picture repeats its last pixels.
-    """
-    height, width = cot.raw.shape[:2]
-    mirror = np.eye(3)
+def whole(rng: np.random.Generator, cot: Cot, size_px: tuple[int, int]) -> Cot:
+    """The whole picture, mirrored or not, turned by any quarter and a little, zoomed and shifted into a size."""
     if rng.random() < 0.5:
-        mirror = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
         cot = mirrored(cot)
-    crown = next((angle for person in cot.persons if (angle := crown_deg(person)) is not None), 0.0)
-    upright = 90.0 * round((crown if mirror[0, 0] > 0 else -crown) / 90)
-    angle = upright + float(rng.normal(0, TURN_SD_DEG))
-    if rng.random() < TURNED_SHARE:
-        angle += 90.0 * int(rng.integers(1, 4))
+    height, width = cot.raw.shape[:2]
+    angle = 90.0 * int(rng.integers(4)) + float(rng.normal(0, FIND_TURN_SD_DEG))
     zoom = min(size_px[0] / width, size_px[1] / height) * float(rng.uniform(*ZOOM))
     to = np.array(size_px) * (0.5 + rng.uniform(-SHIFT, SHIFT, 2))
-    matrix = _about((width / 2, height / 2), to, zoom * _turn(angle) @ _stretch(rng))
-    return moved(cot, matrix @ mirror, size_px)
+    return moved(cot, _about((width / 2, height / 2), to, zoom * _turn(angle) @ _stretch(rng)), size_px)
+
+
+def close(rng: np.random.Generator, cot: Cot, size_px: tuple[int, int]) -> Cot:
+    """The square around the first infant, upright, about as a first look tells it; an empty cot as a whole."""
+    if rng.random() < 0.5:
+        cot = mirrored(cot)
+    crown = crown_deg(cot.persons[0]) if len(cot.persons) else None
+    if crown is None:
+        return whole(rng, cot, size_px)
+    person = cot.persons[0]
+    x, y = person[person[:, 2] > 0, :2].mean(axis=0)
+    zoom = min(size_px) / (2 * ROOM * reach_px(person)) * float(np.exp(rng.normal(0, NEAR_ZOOM_SD)))
+    to = np.array(size_px) * (0.5 + rng.uniform(-NEAR_SHIFT, NEAR_SHIFT, 2))
+    linear = zoom * _turn(crown + float(rng.normal(0, NEAR_TURN_SD_DEG))) @ _stretch(rng)
+    return moved(cot, _about((float(x), float(y)), to, linear), size_px)
 
 
 def _turn(angle_deg: float) -> NDArray[np.float64]:
@@ -141,27 +134,35 @@ def _stretch(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _about(centre: tuple[float, float], to: NDArray[np.float64], linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The affine matrix (2, 3) that applies a linear one about a centre, which then lies elsewhere."""
+    """The affine matrix (2, 3) that applies a linear one about a centre, which then lies elsewhere.
+
+    All are counted from the picture's edge.
+    """
     return np.column_stack([linear, to - linear @ np.array(centre)])
 
 
 def mirrored(cot: Cot) -> Cot:
-    """The left joints are told as right ones and the reverse; the places stay, for a matrix to move."""
+    """As in a mirror: the left joints are told as right ones and the reverse."""
     sides = tuple(None if side is None else _SWAPPED.get(side, side) for side in cot.head_sides)
-    return replace(cot, persons=cot.persons[:, list(MIRRORED)], head_sides=sides)
+    persons = cot.persons[:, list(MIRRORED)]
+    persons[..., 0] = np.where(persons[..., 2] > 0, cot.raw.shape[1] - persons[..., 0], 0)
+    flipped = cv2.flip(cot.raw, 1)
+    raw: Raw = flipped.astype(np.uint16) if cot.raw.ndim == 2 else flipped.astype(np.uint8)
+    return replace(cot, raw=raw, persons=persons, head_sides=sides)
 
 
 def moved(cot: Cot, matrix: NDArray[np.float64], size_px: tuple[int, int]) -> Cot:
-    """By an affine matrix (2, 3), into a size; depth is not interpolated, for between two depths lies nothing.
+    """By an affine matrix (2, 3), into a size; beyond its border a picture repeats its last pixels.
 
-    The matrix tells where a pixel's middle goes; joints are counted from the picture's edge, half a pixel further.
+    Depth is not interpolated, for between two depths lies nothing.
     """
     depth = cot.raw.ndim == 2
+    middles = matrix.copy()
+    middles[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5  # OpenCV counts from the middle of the first pixel
     flags = cv2.INTER_NEAREST if depth else cv2.INTER_LINEAR
-    raw = cv2.warpAffine(cot.raw, matrix, size_px, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    raw = cv2.warpAffine(cot.raw, middles, size_px, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     persons = cot.persons.copy()
-    middles = cot.persons[..., :2] - np.float32(0.5)
-    persons[..., :2] = middles @ matrix[:, :2].T.astype(np.float32) + (matrix[:, 2] + 0.5).astype(np.float32)
+    persons[..., :2] = cot.persons[..., :2] @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
     outside = ((persons[..., :2] < 0) | (persons[..., :2] >= size_px)).any(axis=-1)
     persons[..., 2] = np.where(outside, 0, persons[..., 2])
     return replace(cot, raw=np.asarray(raw, np.uint16) if depth else np.asarray(raw, np.uint8), persons=persons)
