@@ -16,6 +16,7 @@ from edgemon.messages import payloads as p
 from edgemon.records import Presence
 from edgemon.station.nouns import BedNow, Who, base_of, to_ts
 from edgemon.station.roster import card
+from edgemon.station.web.api import known_bed
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import Body, body_of, note
 
@@ -46,7 +47,7 @@ class Pause(Body):
 
 async def acknowledge(request: Request, web: Web, person: Who) -> Response:
     """Acknowledge one alarm; a screen that was not up to date is refused at once, all else the device decides."""
-    bed = await _bed(request, web, person)
+    bed = await known_bed(request, web)
     wish = await body_of(request, Acknowledge)
     if wish.condition is not None:
         return await _acknowledge_notice(web, person, bed, wish.condition)
@@ -65,7 +66,7 @@ async def acknowledge(request: Request, web: Web, person: Who) -> Response:
 
 async def pause(request: Request, web: Web, person: Who) -> Response:
     """Pause a bed's signals for a time; the device has its own, stricter bounds."""
-    bed = await _bed(request, web, person)
+    bed = await known_bed(request, web)
     wish = await body_of(request, Pause)
     asked = _request(web, person, bed, bed.place, "pause", pause=wish.pause, duration_s=wish.duration_s)
     return await _ask(web, person, bed, asked, f"{wish.pause} for {wish.duration_s:g} s")
@@ -84,16 +85,6 @@ async def refuse(web: Web, person: Who, what: str, place: str, reason: str) -> N
     """Write down that an act was refused, and say so."""
     await note(web, person.name, f"{what} refused", place, reason)
     raise HTTPException(409, reason)
-
-
-async def _bed(request: Request, web: Web, person: Who) -> BedNow:
-    """The bed in the path, which must be one that the store knows: a place becomes a topic."""
-    if not web.limits.acts.allow(person.name, web.now_ms()):
-        raise HTTPException(429, "that is too often: wait some seconds", headers={"Retry-After": "5"})
-    bed = await run_in_threadpool(web.store.bed, request.path_params["place"])
-    if bed is None:
-        raise HTTPException(404, "no such bed")
-    return bed
 
 
 async def _acknowledge_notice(web: Web, person: Who, bed: BedNow, condition: str) -> Response:

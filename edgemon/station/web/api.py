@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edgemon.station.nouns import BedNow, DeviceNow, Who
-from edgemon.station.roster import card
+from edgemon.station.roster import Card, card
+from edgemon.station.store import Store
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
     FORM,
@@ -42,19 +43,22 @@ class Assign(Body):
     place: Place
 
 
-def frame(web: Web, after: int) -> Frame:
-    """The beds that changed after `after`; all, where the store never came so far."""
-    newest = web.store.newest_change()
-    if newest == after:
-        return Frame(newest, {})
-    now_ms = web.now_ms()
-    beds = web.store.beds(after if after < newest else 0)
-    return Frame(newest, {bed.place: (bed.change, _text(bed, now_ms, web)) for bed in beds})
+def reader(store: Store, silence_s: float, now_ms: Callable[[], int]) -> Callable[[int], Frame]:
+    """What reads the beds that changed after a `change`; all, where the store never came so far."""
+
+    def read(after: int) -> Frame:
+        newest = store.newest_change()
+        if newest == after:
+            return Frame(newest, {})
+        at_ms = now_ms()
+        beds = store.beds(after if after < newest else 0)
+        return Frame(newest, {bed.place: (bed.change, _text(card(bed, at_ms, silence_s))) for bed in beds})
+
+    return read
 
 
-def _text(bed: BedNow, now_ms: int, web: Web) -> str:
-    told = card(bed, now_ms, web.settings.silence_s).json()
-    return json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _text(told: Card) -> str:
+    return json.dumps(told.json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 async def me(request: Request) -> Response:
@@ -82,7 +86,7 @@ async def me(request: Request) -> Response:
 
 async def beds(_request: Request, web: Web, _person: Who) -> Response:
     """All cards."""
-    all_beds = await run_in_threadpool(frame, web, 0)
+    all_beds = await run_in_threadpool(web.hub.read, 0)
     cards = ",".join(text for _change, text in all_beds.cards.values())
     text = f'{{"now_ms":{web.now_ms()},"change":{all_beds.change},"cards":[{cards}]}}'
     return Response(text, media_type="application/json")
@@ -90,7 +94,7 @@ async def beds(_request: Request, web: Web, _person: Who) -> Response:
 
 async def history(request: Request, web: Web, _person: Who) -> Response:
     """A bed between two moments; the last 24 hours unless others are asked for."""
-    place = await known_place(request, web)
+    place = (await known_bed(request, web)).place
     to_ms = number(request, "to_ms", web.now_ms())
     from_ms = number(request, "from_ms", to_ms - 86_400_000)
     if not 0 < to_ms - from_ms <= LONGEST_MS:
@@ -98,16 +102,16 @@ async def history(request: Request, web: Web, _person: Who) -> Response:
     return JSONResponse(asdict(await run_in_threadpool(web.store.history, place, from_ms, to_ms)))
 
 
-async def known_place(request: Request, web: Web) -> str:
-    """The place in the path.
+async def known_bed(request: Request, web: Web) -> BedNow:
+    """The bed in the path, as the store knows it.
 
     Raises:
-        HTTPException: 404, the store knows none such.
+        HTTPException: 404, it knows none such; so nothing that people type becomes a topic.
     """
-    place: str = request.path_params["place"]
-    if await run_in_threadpool(web.store.bed, place) is None:
+    bed = await run_in_threadpool(web.store.bed, request.path_params["place"])
+    if bed is None:
         raise HTTPException(404, "no such bed")
-    return place
+    return bed
 
 
 def number(request: Request, name: str, default: int) -> int:

@@ -57,13 +57,14 @@ def build(
         ConfigError: the package that carries the charts is not installed.
         DeliveryError: the secret for the login's provider cannot be read.
     """
-    hub = Hub(lambda after: api.frame(web, after))
+    meters = meters or Meters()
+    hub = Hub(meters.poll.time()(api.reader(store, settings.silence_s, now_ms)))
     web = Web(
         store=store,
         settings=settings,
         publish=publish,
         hub=hub,
-        meters=meters or Meters(),
+        meters=meters,
         provider=oidc.Provider(settings.oidc) if settings.auth == "oidc" and settings.oidc else None,
         now_ms=now_ms,
         unready=unready,

@@ -115,16 +115,27 @@ def needs(role: Role, handler: Handler) -> Callable[[Request], Awaitable[Respons
         person = await whoever(request, web)
         if person is None:
             raise HTTPException(401, "log in first")
-        if request.method not in SAFE:
+        changes = request.method not in SAFE
+        if changes:
             check_origin(request)
             if not person.csrf or not same(request.headers.get("x-csrf-token", ""), person.csrf):
                 raise HTTPException(403, "the X-CSRF-Token header is missing or not this login's: load the page again")
+            await _not_too_often(request, web, person)
         if not person.may(role):
-            await note(web, person.name, "refused", request.url.path, f"{request.method} needs the role {role}")
+            if changes:
+                await note(web, person.name, "refused", request.url.path, f"{request.method} needs the role {role}")
             raise HTTPException(403, f"your role is {person.role}; this needs {role}")
         return await handler(request, web, person)
 
     return endpoint
+
+
+async def _not_too_often(request: Request, web: Web, person: Who) -> None:
+    now_ms = web.now_ms()
+    if not web.limits.acts.allow(person.name, now_ms):
+        if web.limits.reports.allow(person.name, now_ms):
+            await note(web, person.name, "limited", request.url.path, "too many changes within a minute")
+        raise HTTPException(429, "that is too often: wait some seconds", headers={"Retry-After": "5"})
 
 
 def check_origin(request: Request) -> None:

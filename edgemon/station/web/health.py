@@ -32,7 +32,7 @@ async def readyz(request: Request) -> Response:
     reasons = list(web.unready())
     try:
         with anyio.fail_after(READY_WITHIN_S):
-            await anyio.to_thread.run_sync(web.store.newest_change, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(web.store.ready, abandon_on_cancel=True)
     except TimeoutError:
         reasons.append(f"the store did not answer within {READY_WITHIN_S:g} s")
     except EdgemonError as error:

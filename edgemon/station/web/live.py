@@ -73,7 +73,7 @@ class Hub:
     """
 
     def __init__(self, read: Callable[[int], Frame]) -> None:
-        self._read = read
+        self.read = read
         self._clients: set[Client] = set()
         self._watched = asyncio.Event()
         self.closed = False
@@ -92,7 +92,7 @@ class Hub:
         if len(self._clients) >= MAX_CLIENTS:
             raise HTTPException(503, f"{MAX_CLIENTS} screens watch already", headers={"Retry-After": "10"})
         client = Client(after)
-        client.give(await run_in_threadpool(self._read, after))
+        client.give(await run_in_threadpool(self.read, after))
         client.news.set()  # an empty list too tells a new screen where it stands
         self._clients.add(client)
         self._watched.set()
@@ -117,7 +117,7 @@ class Hub:
             if not self._clients:  # the only one left while this was about to go on
                 continue
             try:
-                frame = await run_in_threadpool(self._read, min(client.change for client in self._clients))
+                frame = await run_in_threadpool(self.read, min(client.change for client in self._clients))
             except StoreUnavailable as error:
                 log.warning("screens wait for the store: %s", error)
                 await asyncio.sleep(AGAIN_S)

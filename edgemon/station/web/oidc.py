@@ -92,7 +92,8 @@ class Provider:
             value = claims
             for key in self._settings.role_claim.split("."):
                 value = value.get(key) if isinstance(value, Mapping) else None
-        named = {value} if isinstance(value, str) else {v for v in value or () if isinstance(v, str)}
+        values = value if isinstance(value, list) else [value]
+        named = {one for one in values if isinstance(one, str)}
         held = {role for name, role in self._settings.roles.items() if name in named}
         return max(held, key=ROLES.index, default=None)
 
