@@ -14,6 +14,7 @@ from edgemon.records import DEVICE_BED, Priority
 Role = Literal["view", "acknowledge", "administer"]
 ROLES: tuple[Role, ...] = ("view", "acknowledge", "administer")  # each may do what those before it may
 Auth = Literal["local", "oidc", "open"]
+SKEW_MS = 2_000  # clocks that differ by less are taken as one
 Publish = Callable[[str, p.CommandRequest], None]
 """Sends a command to the place `SITE/UNIT/DEVICE/BED`; never waits, from any thread.
 
@@ -34,6 +35,11 @@ def to_ms(ts: str) -> int:
 def to_ts(at_ms: int) -> str:
     """Milliseconds since 1970 as the `ts` of a payload."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ours(at_ms: int, offset_ms: int | None) -> int:
+    """A moment of a device's clock on ours, where `offset_ms` between them is more than the network's."""
+    return at_ms + offset_ms if offset_ms is not None and abs(offset_ms) > SKEW_MS else at_ms
 
 
 def base_of(place: str) -> str:

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from edgemon.messages import payloads as p
 from edgemon.records import DEVICE_BED, Presence, Priority, Reason
-from edgemon.station.nouns import BedNow, Notice, base_of, bed_of, device_place, to_ms
+from edgemon.station.nouns import BedNow, Notice, base_of, bed_of, device_place, ours, to_ms
 
 READINGS = ("face", "eyes", "sleep", "cry", "posture", "pain_cue", "movement")
 ORDER = tuple(Priority)  # the worst first
 CALM_RANK = 7
-SKEW_MS = 2_000  # clocks that differ by less are taken as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +92,6 @@ class Card:
     def json(self) -> dict[str, Any]:
         """As the API tells it."""
         return asdict(self)
-
-
-def ours(at_ms: int, offset_ms: int | None) -> int:
-    """A moment of the device's clock on ours."""
-    return at_ms + offset_ms if offset_ms is not None and abs(offset_ms) > SKEW_MS else at_ms
 
 
 def card(bed: BedNow, now_ms: int, silence_s: float) -> Card:

@@ -18,6 +18,7 @@ from edgemon.station.nouns import ROLES, Auth, Role
 Level = Annotated[str, StringConstraints(pattern=r"^(\+|[A-Za-z0-9_.:@-]{1,128})$")]
 StationRole = Literal["ingest", "rules", "web"]
 ALL: tuple[StationRole, ...] = ("ingest", "rules", "web")
+SAME: dict[str, Role] = {role: role for role in ROLES}
 
 
 class Http(Settings):
@@ -65,7 +66,7 @@ class Oidc(Settings):
     client_id: str
     client_secret_file: Path
     role_claim: str = "roles"
-    roles: dict[str, Role] = {role: role for role in ROLES}
+    roles: dict[str, Role] = Field(default_factory=lambda: dict(SAME))
 
 
 class StationConfig(Settings):

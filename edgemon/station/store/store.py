@@ -1,21 +1,33 @@
-"""Writing what was heard, reading what is known now."""
+"""The whole store by one name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
+from sqlalchemy import Column, ColumnElement, delete, func, select, update
 from sqlalchemy.engine import URL
 
-from edgemon.messages import payloads as p
-from edgemon.station.nouns import BedNow, CommandRow, DeviceNow, Heard, Notice, Pulse, Refused
+from edgemon.records import Presence
+from edgemon.station.store import schema as t
+from edgemon.station.store.engine import connect
 from edgemon.station.store.history import Histories
 from edgemon.station.store.people import People
+from edgemon.station.store.reading import Reading
+from edgemon.station.store.upgrade import upgrade
+from edgemon.station.store.writing import Writing
+
+ENDED_KEPT_MS = 3_600_000  # rows of what ended, so that readers see that it did
+ORPHANED_MS = 120_000  # an alarm of a session that is over, unconfirmed for as long
+AGES = (
+    (t.alarm_log, "at_ms"), (t.hr_minute, "start_ms"), (t.movement_minute, "start_ms"), (t.summary, "end_ms"),
+    (t.event, "end_ms"), (t.belief, "at_ms"), (t.notice_log, "at_ms"), (t.command, "asked_ms"),
+    (t.device, "last_ms"), (t.refusal, "last_ms"),
+)  # fmt: skip
 
 
-class Store(People, Histories):
+class Store(Writing, Reading, People, Histories):
     """The store of a station; every method may raise `StoreUnavailable`.
 
-    Readers never wait for writers. Read `newest_change` before `beds`, then nothing is missed between two readings.
+    Safe for many threads, and one store serves many processes. Readers never wait for writers. Read `newest_change`
+    before `beds`, then nothing is missed between two readings.
     """
 
     @classmethod
@@ -25,65 +37,62 @@ class Store(People, Histories):
         Raises:
             StoreUnavailable: it cannot be reached or written, or a later edgemon has made it.
         """
-        raise NotImplementedError
+        engine = connect(url)
+        try:
+            upgrade(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
 
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
-        raise NotImplementedError
+        return self._engine.dialect.name
 
     def close(self) -> None:
         """Give all connections back."""
-        raise NotImplementedError
+        self._engine.dispose()
 
     def ready(self) -> None:
         """Return if the store can be read and written now, else raise `StoreUnavailable`."""
-        raise NotImplementedError
-
-    def commit(self, batch: Sequence[Heard], refused: Sequence[Refused] = ()) -> dict[str, list[str]]:
-        """Write a batch, all or nothing; ids to send a receipt for, by base: those committed and repeats alike."""
-        raise NotImplementedError
-
-    def newest_change(self) -> int:
-        """The highest `change` of all."""
-        raise NotImplementedError
-
-    def beds(self, after_change: int = 0) -> list[BedNow]:
-        """Every bed of which something has changed since."""
-        raise NotImplementedError
-
-    def bed(self, place: str) -> BedNow | None:
-        """One bed, or of `_device` its device's own alarms; None where nothing was ever heard."""
-        raise NotImplementedError
-
-    def pulses(self) -> list[Pulse]:
-        """When each bed was last heard of."""
-        raise NotImplementedError
-
-    def devices(self) -> list[DeviceNow]:
-        """Every device that was ever heard, by name; base None of refusals nobody can be blamed for stands as `-`."""
-        raise NotImplementedError
-
-    def asked(self, request: p.CommandRequest, place: str, by: str, now_ms: int) -> None:
-        """Write down a command that is about to be sent; `by` is the person, `request.by` the station."""
-        raise NotImplementedError
-
-    def command(self, cmd_id: str) -> CommandRow | None:
-        """A command and its answer."""
-        raise NotImplementedError
-
-    def notices(self) -> list[Notice]:
-        """The station's own alarms that stand."""
-        raise NotImplementedError
-
-    def change_notices(self, opened: Iterable[Notice], closed: Iterable[Notice], now_ms: int) -> None:
-        """Open and close alarms of the station; again is no harm."""
-        raise NotImplementedError
-
-    def acknowledge_notice(self, place: str, condition: str, by: str, now_ms: int) -> bool:
-        """End the signal of one; False where it does not stand or was acknowledged before."""
-        raise NotImplementedError
+        with self._writing():
+            pass
 
     def prune(self, now_ms: int, raw_ms: int, history_ms: int) -> int:
-        """Forget heart rates by the second and history that are older than told; returns how many rows."""
-        raise NotImplementedError
+        """Forget heart rates by the second and history that are older than told; returns how many rows.
+
+        Alarms that a device left standing when its counters of sessions went on, and never spoke of again, end.
+        """
+        with self._writing() as (connection, change):
+            later = (t.device.c.life > t.alarm.c.life) | (
+                (t.device.c.life == t.alarm.c.life) & (t.device.c.session > t.alarm.c.session)
+            )
+            over = update(t.alarm).where(
+                t.alarm.c.presence != Presence.OFF.value,
+                t.alarm.c.received_ms < now_ms - ORPHANED_MS,
+                select(t.device.c.base).where(_concerns(t.alarm.c.place), later).exists(),
+            )
+            connection.execute(over.values(presence=Presence.OFF.value, received_ms=now_ms, change=change))
+            heard = t.now.c.kind.in_(("state", "hr", "belief"))  # births stand for as long as a device runs
+            doomed = [
+                delete(t.hr).where(t.hr.c.slot < (now_ms - raw_ms) // t.SLOT_MS),
+                delete(t.alarm).where(
+                    t.alarm.c.presence == Presence.OFF.value, t.alarm.c.received_ms < now_ms - ENDED_KEPT_MS
+                ),
+                delete(t.notice).where(t.notice.c.closed_ms < now_ms - ENDED_KEPT_MS),
+                delete(t.login).where(t.login.c.expires_ms < now_ms),
+                *(delete(table).where(table.c[column] < now_ms - history_ms) for table, column in AGES),
+                delete(t.now).where(heard, t.now.c.received_ms < now_ms - history_ms),
+                *(
+                    delete(table).where(~select(t.device.c.base).where(_concerns(table.c.place)).exists())
+                    for table in (t.now, t.alarm)
+                ),
+            ]
+            return sum(connection.execute(statement).rowcount for statement in doomed)
+
+
+def _concerns(place: Column[str]) -> ColumnElement[bool]:
+    """Whether a place is of the device at hand."""
+    base = t.device.c.base.concat("/")
+    return func.substr(place, 1, func.length(base)) == base
