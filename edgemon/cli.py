@@ -154,6 +154,25 @@ def _models_arguments(parser: Parser) -> None:
     parser.add_argument("--models", type=Path, metavar="DIR", help="another folder of models")
 
 
+def _simulate(args: argparse.Namespace) -> int:
+    from edgemon.simulate.options import ward
+    from edgemon.simulate.play import simulate
+
+    settings = config.load(args.config).mqtt if args.config else config.Mqtt(host=args.host, port=args.port)
+    stop = threading.Event()
+    with stopped_by_signals(stop):
+        return simulate(
+            settings, ward(args), duration_s=args.duration_s, rate=args.rate, connections=args.connections,
+            grace_s=args.grace_s, json_report=args.json_report, stop=stop,
+        )  # fmt: skip
+
+
+def _simulate_arguments(parser: Parser) -> None:
+    from edgemon.simulate.options import arguments
+
+    arguments(parser)
+
+
 COMMANDS = (
     Command("run", "watch the cots of a configuration until told to stop", _run_arguments, _run),
     Command("check", "say whether a configuration and its models are good (exit 2 or 4 if not)", _config, _check),
@@ -162,6 +181,7 @@ COMMANDS = (
     Command("demo", "the whole flow on one machine: broker, daemon, table", _demo_arguments, _demo),
     Command("doctor", "look for what is wrong on this machine, each with its remedy", _config, _doctor),
     Command("bench", "time every stage and model on this machine", _bench_arguments, _bench),
+    Command("simulate", "play wards of many devices, to load or try a station", _simulate_arguments, _simulate),
     Command("schema", "write the JSON Schemas and the AsyncAPI document", _schema_arguments, _schema),
     Command("models", "list the models: origin, licence, measured quality", _models_arguments, _models),
 )
