@@ -29,8 +29,9 @@ from edgemon import config as configuration
 from edgemon import health, manifest
 from edgemon.config import Bed, Config, Mqtt
 from edgemon.errors import ConfigError, EdgemonError, SourceError
-from edgemon.frames import open_source
+from edgemon.frames import gives_depth, open_source
 from edgemon.inference import Model
+from edgemon.observations.pose_network import LOOKS
 from edgemon.vision import LONG_S
 
 CAMERA_WITHIN_S = 20.0
@@ -148,15 +149,23 @@ def models(config: Config) -> Iterator[Finding]:
             )
             if name == config.models.pose:
                 yield pose_load(config, _run_s(model))
-                if model.manifest.input.colour == "depth":
-                    yield Finding(
-                        "models", Verdict.WARN, f"{model.manifest.label} reads depth, and no camera here gives any",
-                        "name a pose model of colour, or null; depth is for recordings, until a source gives it",
-                    )  # fmt: skip
+                yield from _pose_fits(config, model.manifest.label, depth=model.manifest.input.colour == "depth")
+
+
+def _pose_fits(config: Config, label: str, *, depth: bool) -> Iterator[Finding]:
+    """Whether each camera gives what the pose network was taught: colour or depth."""
+    others = [bed.id for bed in config.beds if gives_depth(bed.source) is not depth]
+    if others:
+        reads, given = ("depth", "colour") if depth else ("colour", "depth")
+        yield Finding(
+            "models", Verdict.WARN, f"{label} reads {reads}, and {', '.join(others)} gives {given}: no pose there",
+            "name a pose model of depth and sources depth:FOLDER or depth:/dev/videoN, or both of colour",
+        )  # fmt: skip
 
 
 def pose_load(config: Config, run_s: float) -> Finding:
-    """Whether this board has time for the pose network, which takes so long for one picture."""
+    """Whether this board has time for the pose network, which takes so long for one look; it looks twice."""
+    run_s *= LOOKS
     pictures = 1 if config.pose.mode == "grid" else len(config.cameras)
     share = run_s * pictures * config.cadence.pose_hz
     look_s = run_s * (pictures if config.pose.mode == "batch" else 1)

@@ -362,13 +362,13 @@ def test_the_configuration_builds_it_and_check_doctor_and_bench_know_it(
 @pytest.mark.parametrize(
     ("mode", "run_s", "verdict"),
     [
-        ("single", 0.08, "ok"),
-        ("single", 0.2, "warn"),
-        ("batch", 0.2, "warn"),
-        ("single", 0.05, "ok"),
-        ("batch", 0.05, "ok"),
-        ("grid", 0.2, "ok"),
-        ("grid", 0.6, "warn"),
+        ("single", 0.04, "ok"),
+        ("single", 0.1, "warn"),
+        ("batch", 0.1, "warn"),
+        ("single", 0.025, "ok"),
+        ("batch", 0.025, "ok"),
+        ("grid", 0.1, "ok"),
+        ("grid", 0.3, "warn"),
     ],
 )
 def test_the_doctor_tells_when_pose_takes_too_much_of_the_time(mode: str, run_s: float, verdict: str) -> None:

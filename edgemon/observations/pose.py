@@ -90,7 +90,7 @@ class PoseObserver:
         if depth is not self._network.takes_depth:
             return Reason.DISABLED
         if depth:
-            return Reason.OBSTRUCTED if float((frame.image[::4, ::4] == 0).mean()) > HOLES else None
+            return Reason.OBSTRUCTED if covered(frame.image) else None
         return Reason.DARK if float(frame.image[::8, ::8].mean()) < DARK else None
 
     def _judge(self, bed: Bed, frame: Frame, poses: tuple[Pose, ...], reason: Reason | None) -> Observation:
@@ -109,6 +109,11 @@ class PoseObserver:
         value, reason = (None, what) if isinstance(what, Reason) else (what, None)
         label = self._network.manifest.label
         return Observation(bed.id, self.name, frame.captured_s, value, reason, quality, label)
+
+
+def covered(depth_mm: NDArray[np.generic]) -> bool:
+    """Whether a frame of depth (H, W) is so empty that something must be before the lens."""
+    return float((depth_mm[::4, ::4] == 0).mean()) > HOLES
 
 
 def _lies_in(bed: Bed, frame: Frame, pose: Pose) -> bool:

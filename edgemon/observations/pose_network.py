@@ -24,6 +24,7 @@ Tile = tuple[int, int, int, int]  # left, top, width, height in px
 Maps = tuple[Tensor, ...]  # heatmap, offset and, where the network tells them, attributes, of one picture
 
 OUTPUTS: Final = {"heatmap": len(KEYPOINTS) + 1, "offset": 2 * len(KEYPOINTS), "attributes": 9}  # name: channels
+LOOKS: Final = 2  # at most, at each infant: at the whole picture, and from close by
 GREY: Final = 114  # what lies beside the pictures, as in `letterbox`
 
 
