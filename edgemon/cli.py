@@ -8,10 +8,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgemon import __version__, config
 from edgemon.errors import EdgemonError
 from edgemon.signals import stopped_by_signals
+
+if TYPE_CHECKING:
+    from edgemon.station.settings import StationConfig
 
 Parser = argparse.ArgumentParser
 
@@ -173,12 +177,55 @@ def _simulate_arguments(parser: Parser) -> None:
     arguments(parser)
 
 
+def _station_config(args: argparse.Namespace) -> StationConfig:
+    from edgemon.station import settings
+
+    config = settings.load(args.config) if args.config else settings.StationConfig()
+    http = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
+    return settings.changed(config, http, store_url=args.store)
+
+
+def _station(args: argparse.Namespace) -> int:
+    from edgemon.station.run import run
+
+    return run(_station_config(args), say=lambda text: print(text, flush=True))
+
+
+def _station_user(args: argparse.Namespace) -> int:
+    from edgemon.station.users import change
+
+    return change(_station_config(args), args.act, args.name, role=args.role, password_file=args.password_file)
+
+
+def _station_arguments(parser: Parser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML configuration of the station")
+    parser.add_argument("--host", help="where browsers find it (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="(default 8080)")
+    parser.add_argument(
+        "--store", metavar="URL", help="sqlite:///FILE (default station.db) | postgresql://USER@HOST/NAME"
+    )
+    words = parser.add_subparsers(dest="word", metavar="[user]")
+    acts = words.add_parser("user", help="add or change a local user").add_subparsers(dest="act", required=True)
+    for act, help_text in (
+        ("add", "let somebody in"), ("role", "change what somebody may do"), ("password", "give a new password"),
+        ("disable", "let somebody in no more"),
+    ):  # fmt: skip
+        one = acts.add_parser(act, help=help_text)
+        one.add_argument("name", metavar="NAME")
+        if act in ("add", "role"):
+            one.add_argument("--role", choices=("view", "acknowledge", "administer"), required=act == "role")
+        if act in ("add", "password"):
+            one.add_argument("--password-file", type=Path, metavar="FILE", help="(default: asked for)")
+        one.set_defaults(run=_station_user, role=None, password_file=None)
+
+
 COMMANDS = (
     Command("run", "watch the cots of a configuration until told to stop", _run_arguments, _run),
     Command("check", "say whether a configuration and its models are good (exit 2 or 4 if not)", _config, _check),
     Command("replay", "run a video as fast as possible on its own clock", _replay_arguments, _replay),
     Command("watch", "subscribe and show what devices say", _watch_arguments, _watch),
     Command("demo", "the whole flow on one machine: broker, daemon, table", _demo_arguments, _demo),
+    Command("station", "the nurse station: a page for a ward, and what it runs on", _station_arguments, _station),
     Command("doctor", "look for what is wrong on this machine, each with its remedy", _config, _doctor),
     Command("bench", "time every stage and model on this machine", _bench_arguments, _bench),
     Command("simulate", "play wards of many devices, to load or try a station", _simulate_arguments, _simulate),

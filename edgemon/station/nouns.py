@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,11 @@ Publish = Callable[[str, p.CommandRequest], None]
 Write it to the store first (`Store.asked`), for the answer may come at once. Raises `DeliveryError` with one clear line
 where there is no connection to the broker; then nothing was sent.
 """
+
+
+def wall_ms() -> int:
+    """Now, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 def to_ms(ts: str) -> int:

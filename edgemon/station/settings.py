@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -140,6 +141,20 @@ def load(path: Path) -> StationConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}; give a UTF-8 YAML file") from error
     return _resolved(validated(text, path, StationConfig), path.parent)
+
+
+def changed(config: StationConfig, http: Mapping[str, object], *, store_url: str | None) -> StationConfig:
+    """The same with what the command line says instead.
+
+    Raises:
+        ConfigError: that does not fit.
+    """
+    told = {"http": config.http.model_dump() | dict(http)} | ({"store_url": store_url} if store_url else {})
+    try:
+        return StationConfig.model_validate(dict(config) | told)
+    except ValidationError as error:
+        lines = (f"command line: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
+        raise ConfigError("\n".join(lines)) from error
 
 
 def _resolved(config: StationConfig, folder: Path) -> StationConfig:

@@ -55,12 +55,12 @@ class Base:
     """What the parts of the store share: reading and writing."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._writers = engine.execution_options(writes=True)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with told(), self._engine.begin() as connection:
+        with told(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -63,19 +63,8 @@ class Ward:
         self.alarms = _by_place(connection.execute(_of(t.alarm, "place", around)))
         self.notices = _by_place(connection.execute(_of(t.notice, "place", around)))
         self.labels = _by_place(connection.execute(_of(t.assignment, "place", around)))
-        self.places = self._beds() if wanted is None else sorted(wanted)
-
-    def _beds(self) -> list[str]:
-        """What each birth tells, or where there is none what was heard."""
-        beds: defaultdict[str, set[str]] = defaultdict(set)
-        born: dict[str, set[str]] = {}
-        for (kind, place), row in self.now.items():
-            base = base_of(place)
-            if kind == "birth":
-                born[base] = {f"{base}/{bed}" for bed in _parsed(p.Birth, row.body).beds}
-            elif kind in ("state", "hr"):
-                beds[base].add(place)
-        return sorted(place for places in (beds | born).values() for place in places)
+        bodies = {key: row.body for key, row in self.now.items() if key[0] == "birth"}
+        self.places = _beds(self.now, bodies) if wanted is None else sorted(wanted)
 
     def read(self, kind: str, place: str, model: type[P]) -> P | None:
         """The newest of a kind."""
@@ -126,16 +115,6 @@ class Ward:
         more = (*self.alarms[place], *self.alarms[wide], *self.notices[place], *self.labels[place])
         return max((row.change for row in (*rows, *more) if row is not None), default=0)
 
-    def pulse(self, place: str) -> Pulse:
-        """When a bed was last heard of."""
-        wide = device_place(base_of(place))
-        avail = self.read("avail", wide, p.Avail)
-        kinds = [("state", place), ("hr", place), ("birth", wide)]
-        if avail is not None and avail.status == "online":
-            kinds.append(("avail", wide))
-        heard = max((self.received_ms(kind, at) or 0 for kind, at in kinds), default=0)
-        return Pulse(place, heard, avail.status if avail else "unknown")
-
 
 class Reading(Base):
     """The part of `Store` that tells what is known now."""
@@ -162,9 +141,12 @@ class Reading(Base):
 
     def pulses(self) -> list[Pulse]:
         """When each bed was last heard of."""
+        came = select(t.now.c.kind, t.now.c.place, t.now.c.received_ms)
         with self._reading() as connection:
-            ward = Ward(connection, None)
-        return [ward.pulse(place) for place in ward.places]
+            heard = {(row.kind, row.place): row.received_ms for row in connection.execute(came)}
+            told = connection.execute(select(t.now).where(t.now.c.kind.in_(("avail", "birth")))).all()
+        bodies = {(row.kind, row.place): row.body for row in told}
+        return [_pulse(place, heard, bodies) for place in _beds(heard, bodies)]
 
     def devices(self) -> list[DeviceNow]:
         """Every device that was ever heard, by name; refusals that no known device is to blame for stand under `-`."""
@@ -253,6 +235,27 @@ class Reading(Base):
             told = Notice(place, row.condition, Priority(row.priority), row.since_ms, by, now_ms)
             _log(connection, told, "update", "ack", now_ms)
             return True
+
+
+def _beds(heard: Iterable[tuple[str, str]], bodies: Mapping[tuple[str, str], str]) -> list[str]:
+    """The beds of all devices, from kinds and places: what each birth tells, or where there is none what was heard."""
+    beds: defaultdict[str, set[str]] = defaultdict(set)
+    born: dict[str, set[str]] = {}
+    for kind, place in heard:
+        base = base_of(place)
+        if kind == "birth":
+            born[base] = {f"{base}/{bed}" for bed in _parsed(p.Birth, bodies[kind, place]).beds}
+        elif kind in ("state", "hr"):
+            beds[base].add(place)
+    return sorted(place for places in (beds | born).values() for place in places)
+
+
+def _pulse(place: str, heard: Mapping[tuple[str, str], int], bodies: Mapping[tuple[str, str], str]) -> Pulse:
+    wide = device_place(base_of(place))
+    body = bodies.get(("avail", wide))
+    online = _parsed(p.Avail, body).status if body is not None else "unknown"
+    kinds = [("state", place), ("hr", place), ("birth", wide)] + [("avail", wide)] * (online == "online")
+    return Pulse(place, max(heard.get(key, 0) for key in kinds), online)
 
 
 def _of(table: Table, column: str, names: set[str] | None) -> Select[Any]:

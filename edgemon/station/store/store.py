@@ -48,11 +48,11 @@ class Store(Writing, Reading, People, Histories):
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
-        return self._engine.dialect.name
+        return self.engine.dialect.name
 
     def close(self) -> None:
         """Give all connections back."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def ready(self) -> None:
         """Return if the store can be read and written now, else raise `StoreUnavailable`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
@@ -29,6 +31,7 @@ def upgrade(engine: Engine) -> None:
     Raises:
         StoreUnavailable: it cannot be reached or written, or a later edgemon has made it.
     """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with told(), engine.execution_options(writes=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
