@@ -78,7 +78,7 @@ def _trend(
 ) -> tuple[Any, ...]:
     """The columns of a trend: times, then each value; a gap has an entry of None at both of its ends."""
     lines: list[tuple[float | None, ...]] = []
-    for row, after in zip(rows, [*rows[1:], None], strict=True):
+    for row, after in zip(rows, [*rows[1:], None], strict=False):
         lines.append((row.start_ms, *values(row)))
         if after is not None and after.start_ms - row.start_ms > gap_ms:
             lines += [(ms, *(None,) * width) for ms in (row.start_ms + gap_ms // 2, after.start_ms - gap_ms // 2)]
@@ -90,7 +90,7 @@ def _raw(connection: Connection, place: str, from_ms: int, to_ms: int) -> HeartR
     wanted = select(t.hr.c.at_ms, t.hr.c.bpm).where(t.hr.c.slot.in_(slots), t.hr.c.place == place)
     rows = connection.execute(wanted.where(t.hr.c.at_ms.between(from_ms, to_ms)).order_by(t.hr.c.at_ms)).all()
     at_ms, bpms = [], []
-    for row, after in zip(rows, [*rows[1:], None], strict=True):
+    for row, after in zip(rows, [*rows[1:], None], strict=False):
         at_ms.append(row.at_ms)
         bpms.append(row.bpm)
         if after is not None and after.at_ms - row.at_ms > RAW_GAP_MS:
@@ -102,7 +102,7 @@ def _raw(connection: Connection, place: str, from_ms: int, to_ms: int) -> HeartR
 def _spans(beliefs: Sequence[Found], name: str, to_ms: int) -> tuple[Span, ...]:
     """Beliefs that follow one another as spans; one that nothing follows holds for as long as it is repeated in."""
     spans: list[Span] = []
-    for row, after in zip(beliefs, [*beliefs[1:], None], strict=True):
+    for row, after in zip(beliefs, [*beliefs[1:], None], strict=False):
         follows = after is not None and after.at_ms - row.at_ms <= MINUTE_GAP_MS
         end_ms = after.at_ms if after is not None and follows else min(row.at_ms + BELIEF_MS, max(to_ms, row.at_ms))
         value, reason = row._mapping[name], row._mapping[f"{name}_reason"]
