@@ -74,7 +74,7 @@ class Bed(Settings):
     source: str = Field(
         "clip",
         coerce_numbers_to_str=True,
-        description="clip | clip2 | picamera[:N] | /dev/videoN or N | a file | rtsp://...",
+        description="clip | clip2 | picamera[:N] | /dev/videoN or N | a file | rtsp://... | depth:FOLDER",
     )
     width_px: int = Field(640, ge=160, le=1920)
     height_px: int = Field(480, ge=120, le=1080)

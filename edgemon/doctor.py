@@ -401,7 +401,7 @@ def _patterns(config: Config) -> Iterator[tuple[str, bool]]:
     for bed in config.beds:
         if bed.source.startswith("picamera"):
             yield from _ALL_NODES
-        elif number := re.fullmatch(r"(?:/dev/video)?(\d+)", bed.source):
+        elif number := re.fullmatch(r"(?:(?:depth:)?/dev/video)?(\d+)", bed.source):
             yield f"dev/video{number[1]}", True
 
 

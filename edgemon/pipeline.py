@@ -37,7 +37,7 @@ from edgemon.observations import FaceObserver, TraceObserver
 from edgemon.observations.expression import ExpressionObserver
 from edgemon.observations.heart_rate import HeartRateObserver
 from edgemon.observations.pain import PainObserver
-from edgemon.observations.pose import PoseObserver, Scene
+from edgemon.observations.pose import PoseObserver, Scene, covered
 from edgemon.observations.pose_network import PoseNetwork
 from edgemon.observations.pulse_network import PulseNetwork
 from edgemon.records import (
@@ -207,8 +207,8 @@ class Sight:
     def _find(self, frame: Frame) -> list[str]:
         """Detect or predict the face; the names of models that failed."""
         now_s = frame.captured_s
-        if frame.image.ndim != 3:  # depth shows no face
-            self._face, self._hidden = None, Reason.DISABLED
+        if frame.image.ndim != 3:  # depth shows no face, but a covered lens all the same
+            self._face, self._hidden = None, Reason.OBSTRUCTED if covered(frame.image) else Reason.DISABLED
             return []
         self._face = self._tracker.predict(now_s)
         if not self._pace.due(now_s, self._face, self._tracker.still_s(now_s)):

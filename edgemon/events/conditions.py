@@ -133,13 +133,16 @@ def _face_missing(facts: Facts) -> float | None:
 
 
 def _covered(facts: Facts) -> float | None:
-    """A clear view without a face is not covered, and has its own condition; a mouth under cloth is, eyes or not."""
+    """A clear view without a face is not covered, and has its own condition; a mouth under cloth is, eyes or not.
+
+    Of depth, where faces are disabled, the face is obstructed while the lens is.
+    """
     if facts.state is None or not facts.in_view:
         return None
     face, eyes, cry = facts.state.face, facts.state.eyes, facts.state.cry
     if any(r.reason in (Reason.OCCLUDED, Reason.OBSTRUCTED) for r in (face, eyes, cry)):
         return 1.0
-    return 0.0 if eyes.known or face.value is False else None
+    return 0.0 if eyes.known or face.value is False or face.reason is Reason.DISABLED else None
 
 
 def _heart_rate_missing(facts: Facts) -> float | None:

@@ -1,6 +1,7 @@
 """Where pictures come from: one protocol, and one table from the form of a bed's `source` to the class that reads it.
 
-Frame sources: clip, clip2 (bundled) | picamera[:N] | N or /dev/videoN | rtsp://... | a video file.
+Frame sources: clip, clip2 (bundled) | picamera[:N] | N or /dev/videoN | rtsp://... | a video file | depth:FOLDER or
+depth:/dev/videoN.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Protocol
 from edgemon.config import Bed
 from edgemon.errors import SourceUnavailable
 from edgemon.frames.clip import open_clip
+from edgemon.frames.depth import FORM as DEPTH
+from edgemon.frames.depth import open_depth
 from edgemon.frames.pi_camera import PiCamera
 from edgemon.frames.rtsp import Rtsp
 from edgemon.frames.v4l2 import V4l2
@@ -63,7 +66,13 @@ _FORMS: tuple[tuple[str, Callable[[Bed, bool], FrameSource]], ...] = (
     (r"picamera(:\d+)?", lambda bed, _: PiCamera(bed)),
     (r"\d+|/dev/video\d+", lambda bed, _: V4l2(bed)),
     (r"rtsps?://.+", lambda bed, _: Rtsp(bed)),
+    (DEPTH, open_depth),
 )
+
+
+def gives_depth(source: str) -> bool:
+    """Whether a bed's source is of depth, by its form."""
+    return re.fullmatch(DEPTH, source) is not None
 
 
 def open_source(bed: Bed, *, paced: bool) -> FrameSource:
@@ -86,4 +95,4 @@ def open_source(bed: Bed, *, paced: bool) -> FrameSource:
     return VideoFile(bed, path, paced=paced)
 
 
-_RIGHT = "give clip, clip2, picamera[:N], N or /dev/videoN, rtsp://HOST/PATH, or the path of a video file"
+_RIGHT = "give clip, clip2, picamera[:N], N or /dev/videoN, rtsp://HOST/PATH, depth:FOLDER, or the path of a video file"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from edgemon.config import Bed
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
+P = TypeVar("P", np.uint8, np.uint16)
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -27,19 +28,32 @@ def fit(image: NDArray[np.uint8], bed: Bed) -> NDArray[np.uint8]:
 
     Its proportions are kept, since a face detector knows faces by them: what the picture does not fill stays black.
     """
-    turn = _TURNS.get(bed.rotate_deg)
+    return _placed(image, bed, (cv2.INTER_AREA, cv2.INTER_LINEAR))
+
+
+def fit_depth(depth_mm: NDArray[np.uint16], bed: Bed) -> NDArray[np.uint16]:
+    """The same of depth (H, W); each value is one that was measured, and what is not filled has no depth (0).
+
+    Between two surfaces a mean lies where nothing is, so depth is never interpolated.
+    """
+    return _placed(depth_mm, bed, (cv2.INTER_NEAREST_EXACT, cv2.INTER_NEAREST_EXACT))
+
+
+def _placed(image: NDArray[P], bed: Bed, interpolations: tuple[int, int]) -> NDArray[P]:
+    """Turned, scaled by the first interpolation where it shrinks, else by the second, and put into the middle."""
+    kind, turn = image.dtype, _TURNS.get(bed.rotate_deg)
     if turn is not None:
-        image = np.asarray(cv2.rotate(image, turn), np.uint8)
+        image = np.asarray(cv2.rotate(image, turn), kind)
     height, width = image.shape[:2]
     if (width, height) == (bed.width_px, bed.height_px):
         return np.ascontiguousarray(image)
     scale = min(bed.width_px / width, bed.height_px / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    scaled = np.asarray(cv2.resize(image, size, interpolation=interpolations[scale >= 1]), kind)
     if size == (bed.width_px, bed.height_px):
-        return np.asarray(scaled, np.uint8)
+        return scaled
     left, top = (bed.width_px - size[0]) // 2, (bed.height_px - size[1]) // 2
-    canvas = np.zeros((bed.height_px, bed.width_px, 3), np.uint8)
+    canvas = np.zeros((bed.height_px, bed.width_px, *image.shape[2:]), kind)
     canvas[top : top + size[1], left : left + size[0]] = scaled
     return canvas
 

@@ -8,13 +8,19 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from edgemon.config import Bed
 from edgemon.errors import SourceLost, SourceUnavailable
 from edgemon.frames.fit import fit_bgr, sensor_size_px
 from edgemon.records import Frame
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +59,7 @@ class V4l2:
         self._device: cv2.VideoCapture | None = None
 
     def open(self) -> None:
-        """Open the camera as motion JPEG, which lets USB 2 carry 640x480 at 30 fps, and ask for size and rate.
+        """Open the camera, and ask for its format, size and rate.
 
         Raises:
             SourceUnavailable: it is not there, may not be used, or is in use.
@@ -61,7 +67,7 @@ class V4l2:
         self.close()
         device = self._device = self._opener(self._number)
         size = sensor_size_px(self._bed)
-        device.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        self._choose(device)
         device.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         device.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
         device.set(cv2.CAP_PROP_FPS, self._bed.fps)
@@ -70,6 +76,13 @@ class V4l2:
         if real != size:
             log.warning("%s gives %dx%d, not %dx%d; it is scaled", self.name, *real, *size)
         self._seq, self._captured_s = 0, 0.0
+
+    def _choose(self, device: cv2.VideoCapture) -> None:
+        """Ask for motion JPEG, which lets USB 2 carry 640x480 at 30 fps."""
+        device.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+
+    def _picture(self, image: MatLike) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        return fit_bgr(image, self._bed)
 
     def read(self) -> Frame | None:
         """The next picture.
@@ -85,7 +98,7 @@ class V4l2:
         now_s, stamp_s = time.monotonic(), self._device.get(cv2.CAP_PROP_POS_MSEC) / 1000
         captured_s = stamp_s if 0 <= now_s - stamp_s < _DELAY_MAX_S else now_s
         self._captured_s = max(captured_s, self._captured_s)
-        frame = Frame(self.bed, self._seq, self._captured_s, fit_bgr(image, self._bed), self.name)
+        frame = Frame(self.bed, self._seq, self._captured_s, self._picture(image), self.name)
         self._seq += 1
         return frame
 

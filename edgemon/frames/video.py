@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -13,12 +11,12 @@ import cv2
 from edgemon.config import Bed
 from edgemon.errors import SourceLost, SourceUnavailable, SourceUndecodable
 from edgemon.frames.fit import fit_bgr
+from edgemon.frames.pacing import Playback
 from edgemon.records import Frame
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # one clear line of ours instead of the decoder's many
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
-_LATE_S = 1.0  # further behind than this, playback goes on from now instead of hurrying
 _LOST_SHARE = 0.02  # of the announced length; containers announce it roughly
 
 
@@ -34,9 +32,9 @@ class VideoFile:
     def __init__(self, bed: Bed, path: Path, *, paced: bool, name: str | None = None) -> None:
         self.bed = bed.id
         self.name = name or str(path)
-        self._bed, self._path, self._paced = bed, path, paced
+        self._bed, self._path = bed, path
         self._capture: cv2.VideoCapture | None = None
-        self._closed = threading.Event()
+        self._playback = Playback(paced=paced)
 
     def open(self) -> None:
         """Open the file.
@@ -50,10 +48,9 @@ class VideoFile:
                 pass
         except OSError as error:
             raise SourceUnavailable(f"{self.name}: {error.strerror}; give a readable video file") from error
-        self._closed.clear()
         self._rewind()
         self._seq = 0
-        self._began_s = time.monotonic() if self._paced else 0.0
+        self._playback.start()
         self._loop_s = 0.0  # where on the file's endless time line this pass began
         self._at_s = -math.inf
 
@@ -88,8 +85,8 @@ class VideoFile:
         if self._read and shown_s <= self._at_s:  # a container without timestamps
             shown_s = self._at_s + 1 / self._fps
         self._at_s = max(shown_s, self._at_s)
-        self._wait()
-        frame = Frame(self.bed, self._seq, self._began_s + self._at_s, fit_bgr(image, self._bed), self.name)
+        captured_s = self._playback.wait(self._at_s)
+        frame = Frame(self.bed, self._seq, captured_s, fit_bgr(image, self._bed), self.name)
         self._seq, self._read = self._seq + 1, self._read + 1
         return frame
 
@@ -102,17 +99,9 @@ class VideoFile:
         if announced_s - got_s > max(2 / self._fps, _LOST_SHARE * announced_s):
             raise SourceLost(f"{self.name}: damaged after {got_s:.1f} of {announced_s:.1f} s; give a whole video file")
 
-    def _wait(self) -> None:
-        if self._paced:
-            ahead_s = self._began_s + self._at_s - time.monotonic()
-            if ahead_s > 0:
-                self._closed.wait(ahead_s)
-            elif ahead_s < -_LATE_S:
-                self._began_s -= ahead_s
-
     def close(self) -> None:
         """Close the file."""
-        self._closed.set()
+        self._playback.stop()
         if self._capture is not None:
             self._capture.release()
             self._capture = None
