@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, unquote_plus, urlencode
 
 import uvicorn
 from conftest import eventually, free_port
@@ -28,6 +29,12 @@ from starlette.routing import Route
 CLIENT, SECRET = "edgemon-ward", "s3cret of the client"
 
 
+@cache
+def a_key(_whose: str) -> RSAKey:
+    """A key, made once; all go by the same name."""
+    return RSAKey.generate_key(2048, {"kid": "1", "use": "sig"})
+
+
 @dataclass
 class Provider:
     """Who logs in next, and how the provider cheats: claims and signature of the next ID tokens."""
@@ -38,10 +45,11 @@ class Provider:
     forged: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "RS256"
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1", "use": "sig"}))
+    key: RSAKey = field(default_factory=lambda: a_key("its own"))
     signing_key: RSAKey | None = None
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
+    granted: int = 0
 
     async def discovery(self, _request: Request) -> Response:
         """What this provider can do."""
@@ -78,12 +86,13 @@ class Provider:
         form = {key: values[0] for key, values in parse_qs((await request.body()).decode()).items()}
         asked = self.codes.pop(form.get("code", ""), None)
         scheme, _, basic = request.headers.get("authorization", "").partition(" ")
-        known = scheme == "Basic" and base64.b64decode(basic).decode() == f"{CLIENT}:{SECRET}".replace(" ", "%20")
+        known = scheme == "Basic" and unquote_plus(base64.b64decode(basic).decode()) == f"{CLIENT}:{SECRET}"
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         same = asked is not None and asked["redirect_uri"] == form["redirect_uri"]
         if asked is None or not known or not same or challenge != asked["code_challenge"]:
             return JSONResponse({"error": "invalid_grant"}, 400)
+        self.granted += 1
         now = int(time.time())
         about = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"]}
         told = {k: v for k, v in (about | self.claims | self.forged).items() if v is not None}

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
+from argon2 import PasswordHasher
 from conftest import eventually
 
 from edgemon.errors import DeliveryError
@@ -19,6 +21,7 @@ from edgemon.messages import payloads as p
 from edgemon.station.nouns import Heard, Role, to_ts
 from edgemon.station.settings import Http, StationConfig
 from edgemon.station.store import Store
+from edgemon.station.store import people as store_people
 from edgemon.station.web.app import build
 from edgemon.station.web.context import Web
 from edgemon.station.web.serve import server
@@ -57,7 +60,7 @@ class Station:
             raise DeliveryError("there is no connection to the broker")
         self.published.append((place, request))
 
-    def say(self, name: str, bed: str = "_device", base: str = BASE, **fields: Any) -> None:
+    def say(self, name: str, bed: str = "_device", base: str = BASE, /, **fields: Any) -> None:
         """Let a device say something now, which is committed."""
         topic = address(f"edgemon/v1/{base}/{bed}/{name}")
         device, seq, ts = base.rpartition("/")[2], next(self._seq), to_ts(self.clock.now_ms)
@@ -72,7 +75,7 @@ class Station:
 
     def online(self, base: str = BASE, status: str = "online") -> None:
         """Say that a device is there."""
-        self.say("avail", base=base, status=status, connection=1, will_seq=None)
+        self.say("avail", "_device", base, status=status, connection=1, will_seq=None)
 
     def state(self, bed: str = "cot-1", base: str = BASE, **readings: Any) -> None:
         """Say what is believed of a bed."""
@@ -102,12 +105,13 @@ class Station:
         """A browser that knows nobody yet."""
         return httpx.Client(base_url=self.url, headers=headers, timeout=10)
 
-    def person(self, name: str, role: Role = "acknowledge") -> httpx.Client:
+    @contextmanager
+    def person(self, name: str, role: Role = "acknowledge") -> Iterator[httpx.Client]:
         """A browser in which a new account has logged in."""
         self.store.add_account(name, PASSWORD, role, self.clock.now_ms)
-        browser = self.browser()
-        assert log_in(browser, name).headers["location"] == "/"
-        return browser
+        with self.browser() as browser:
+            assert log_in(browser, name).headers["location"] == "/"
+            yield browser
 
 
 def log_in(browser: httpx.Client, name: str, password: str = PASSWORD, **more: str) -> httpx.Response:
@@ -124,8 +128,15 @@ def log_in(browser: httpx.Client, name: str, password: str = PASSWORD, **more: s
 def serving(folder: Path, *, clock: Clock | None = None, **settings: Any) -> Iterator[Station]:
     """A station's web that runs."""
     url = f"sqlite:///{folder / 'station.db'}"
+    # a login takes half a second on purpose; here it takes a millisecond, for a name that is none as for one that is
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with mock.patch.multiple(store_people, HASHER=cheap, NOBODYS_HASH=cheap.hash("nobody")):
+        yield from _serving(url, clock or Clock(), settings)
+
+
+def _serving(url: str, clock: Clock, settings: dict[str, Any]) -> Iterator[Station]:
     store = Store.open(url)
-    station = Station(store, clock or Clock())
+    station = Station(store, clock)
     http = Http(port=0, **settings.pop("http", {}))
     config = StationConfig(store_url=url, http=http, **settings)
     app = build(store, config, station.publish, now_ms=station.clock)

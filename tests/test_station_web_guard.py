@@ -238,39 +238,41 @@ def test_failed_logins_tell_nothing_and_are_limited(station: Station) -> None:
 
 
 def test_one_address_cannot_try_many_names(station: Station) -> None:
+    for _ in range(18):
+        assert station.web.limits.addresses.allow("127.0.0.1", station.clock.now_ms)
     with station.browser() as browser:
-        told = [log_in(browser, f"n{n}", "wrong password").headers["location"] for n in range(25)]
-    assert sum("error=limit" in where for where in told) == 5
+        told = [log_in(browser, f"n{n}", "wrong password").headers["location"] for n in range(4)]
+    assert ["error=limit" in where for where in told] == [False, False, True, True]
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "status"),
-    [
-        (b'{"alarm_id":"a","revision":1}', "text/plain", 415),
-        (b'{"alarm_id":"a","revision":1}', "", 415),
-        (b"", "application/json", 422),
-        (b"<script>alert(1)</script>", "application/json", 422),
-        (b"\xff\xfe", "application/json", 422),
-        (b"[" * 5000, "application/json", 422),
-        (b'{"alarm_id":"a","revision":NaN}', "application/json", 422),
-        (b'{"alarm_id":"a","revision":1e400}', "application/json", 422),
-        (b'{"alarm_id":"<img src=x>","revision":1}', "application/json", 422),
-        (b'{"alarm_id":"a"}', "application/json", 422),
-        (b'{"alarm_id":"a","revision":1,"condition":"x"}', "application/json", 422),
-        (b'{"alarm_id":"a","revision":1,"<img src=x onerror=alert(1)>":2}', "application/json", 422),
-        (b'{"alarm_id":"' + b"a" * 9000 + b'","revision":1}', "application/json", 413),
-    ],
-)
-def test_bodies_that_are_not_right(station: Station, body: bytes, kind: str, status: int) -> None:
+BODIES = [
+    (b'{"alarm_id":"a","revision":1}', "text/plain", 415),
+    (b'{"alarm_id":"a","revision":1}', "", 415),
+    (b"", "application/json", 422),
+    (b"<script>alert(1)</script>", "application/json", 422),
+    (b"\xff\xfe", "application/json", 422),
+    (b"[" * 5000, "application/json", 422),
+    (b'{"alarm_id":"a","revision":NaN}', "application/json", 422),
+    (b'{"alarm_id":"a","revision":1e400}', "application/json", 422),
+    (b'{"alarm_id":"<img src=x>","revision":1}', "application/json", 422),
+    (b'{"alarm_id":"a"}', "application/json", 422),
+    (b'{"alarm_id":"a","revision":1,"condition":"x"}', "application/json", 422),
+    (b'{"alarm_id":"a","revision":1,"<img src=x onerror=alert(1)>":2}', "application/json", 422),
+    (b'{"alarm_id":"' + b"a" * 9000 + b'","revision":1}', "application/json", 413),
+]
+
+
+def test_bodies_that_are_not_right(station: Station) -> None:
     with station.person("nurse") as nurse:
-        answer = nurse.post(ACK, content=body, headers={"Content-Type": kind})
-    assert answer.status_code == status
-    assert set(answer.json()) == {"error"}
-    line = answer.json()["error"]
-    assert line
-    assert "\n" not in line
-    assert len(line) < 300
-    assert answer.headers["content-type"] == "application/json"
+        for body, kind, status in BODIES:
+            answer = nurse.post(ACK, content=body, headers={"Content-Type": kind})
+            assert answer.status_code == status, body[:80]
+            assert set(answer.json()) == {"error"}
+            line = answer.json()["error"]
+            assert line
+            assert "\n" not in line
+            assert len(line) < 300
+            assert answer.headers["content-type"] == "application/json"
     assert station.published == []
 
 
@@ -281,30 +283,36 @@ def test_a_body_without_a_length_is_bounded_too(station: Station) -> None:
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize(
-    "place", ["..", "../../etc/passwd", "%2e%2e/%2e%2e", "site/nicu/+/cot-1", "site/nicu/cot-pi-1/%23", "%00",
-              "a" * 3000, "site/nicu/cot-pi-1/cot-1%2F..", "site//cot-pi-1/cot-1", "%3Cscript%3E"]
+NO_PLACES = (
+    "..", "../../etc/passwd", "%2e%2e/%2e%2e", "site/nicu/+/cot-1", "site/nicu/cot-pi-1/%23", "%00", "a" * 3000,
+    "site/nicu/cot-pi-1/cot-1%2F..", "site//cot-pi-1/cot-1", "%3Cscript%3E",
 )  # fmt: skip
-def test_places_that_are_none(station: Station, place: str) -> None:
+
+
+def test_places_that_are_none(station: Station) -> None:
     with station.person("nurse") as nurse:
-        for method, path, body in (
-            ("POST", f"/api/beds/{place}/acknowledge", WISH),
-            ("POST", f"/api/beds/{place}/pause", {"pause": "audio", "duration_s": 60}),
-            ("GET", f"/api/beds/{place}/history", None),
-        ):
-            answer = nurse.request(method, path, json=body)
-            assert answer.status_code == 404, path
-            assert "script" not in answer.text
+        for place in NO_PLACES:
+            for method, path, body in (
+                ("POST", f"/api/beds/{place}/acknowledge", WISH),
+                ("POST", f"/api/beds/{place}/pause", {"pause": "audio", "duration_s": 60}),
+                ("GET", f"/api/beds/{place}/history", None),
+            ):
+                answer = nurse.request(method, path, json=body)
+                assert answer.status_code == 404, path
+                assert "script" not in answer.text
     assert station.published == []
 
 
-@pytest.mark.parametrize(
-    "path", ["/static/../settings.py", "/static/%2e%2e/settings.py", "/static/..%2fsettings.py", "/static//etc/passwd",
-             "/static/uplot/__init__.py", "/static/uplot/%00.js", "/static/" + "a" * 3000 + ".js", "/static/ward.html"]
+NO_FILES = (
+    "/static/../settings.py", "/static/%2e%2e/settings.py", "/static/..%2fsettings.py", "/static//etc/passwd",
+    "/static/uplot/__init__.py", "/static/uplot/%00.js", "/static/" + "a" * 3000 + ".js", "/static/ward.html",
 )  # fmt: skip
-def test_only_the_pages_own_files_are_served(station: Station, path: str) -> None:
+
+
+def test_only_the_pages_own_files_are_served(station: Station) -> None:
     with station.browser() as browser:
-        assert browser.get(path).status_code == 404
+        for path in NO_FILES:
+            assert browser.get(path).status_code == 404, path
         assert browser.get("/static/uplot/uPlot.iife.js").status_code == 200
         style = browser.get("/static/style.css")
         assert style.headers["cache-control"] == "no-cache"

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from edgemon.station.nouns import BedNow, DeviceNow, Who
 from edgemon.station.roster import Card, card
 from edgemon.station.store import Store
+from edgemon.station.store.history import LONGEST_MS
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
     FORM,
@@ -31,9 +32,9 @@ from edgemon.station.web.guard import (
 )
 from edgemon.station.web.live import Frame
 
-LONGEST_MS = 8 * 86_400_000
 Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f<>]{1,40}$", strip_whitespace=True)]
-Place = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@-]{1,128}(/[A-Za-z0-9_.:@-]{1,128}){3}$")]
+_LEVEL = "[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]{0,127}"
+Place = Annotated[str, StringConstraints(pattern=f"^{_LEVEL}(/{_LEVEL}){{3}}$")]
 
 
 class Assign(Body):
@@ -172,7 +173,6 @@ async def unassign(request: Request, web: Web, person: Who) -> Response:
     place: str = request.path_params["place"]
     if not await run_in_threadpool(web.store.unassign, place, person.name, web.now_ms()):
         raise HTTPException(404, "no label stands for this place")
-    await note(web, person.name, "unassign", place, "")
     return JSONResponse({"place": place})
 
 

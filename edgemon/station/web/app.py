@@ -14,7 +14,6 @@ from urllib.parse import quote, urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -29,7 +28,6 @@ from edgemon.station.store import Store
 from edgemon.station.web import acts, api, health, oidc, people
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
-    MAX_BODY_BYTES,
     Guard,
     needs,
     on_any_error,
@@ -71,10 +69,7 @@ def build(
     )
     app = Starlette(
         routes=routes(),
-        middleware=[
-            Middleware(Guard, names=names_of(settings), tls=settings.http.tls),
-            Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES),
-        ],
+        middleware=[Middleware(Guard, names=names_of(settings), tls=settings.http.tls)],
         exception_handlers={
             HTTPException: on_http_error,
             StoreUnavailable: on_store_error,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,6 +24,7 @@ from edgemon.station.nouns import Role, Who
 from edgemon.station.web.context import Web
 
 MAX_BODY_BYTES = 8 * 1024
+TOO_LARGE = f"a body is at most {MAX_BODY_BYTES} bytes"
 BODY_WITHIN_S = 10.0
 LOGIN, FORM = "edgemon", "edgemon-form"  # cookies: of a login, and of a browser that is about to log in
 DEMO = "demo"  # whom an open station takes everybody for
@@ -230,7 +231,7 @@ def host_is_known(host: str, names: Sequence[str]) -> bool:
 
 
 class Guard:
-    """ASGI middleware: refuses foreign hosts and gives every answer its headers."""
+    """ASGI middleware: refuses foreign hosts and large bodies, and gives every answer its headers."""
 
     def __init__(self, app: ASGIApp, names: Sequence[str], tls: bool) -> None:
         self._app, self._names = app, [name.lower() for name in names]
@@ -249,9 +250,27 @@ class Guard:
                 headers.setdefault("Cache-Control", NO_STORE)
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if host_is_known(host, self._names):
-            await self._app(scope, receive, with_headers)
-        else:
-            answer = problem(421, "this station does not go by that name: add it to its public names")
+        told = Headers(scope=scope)
+        length = told.get("content-length", "0")
+        if not host_is_known(told.get("host", ""), self._names):
+            answer = problem(421, "this station does not go by that name: set http.public_url")
             await answer(scope, receive, with_headers)
+        elif not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            await problem(413, TOO_LARGE)(scope, receive, with_headers)
+        else:
+            await self._app(scope, _bounded(receive), with_headers)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Count a body whose length nobody told."""
+    left = MAX_BODY_BYTES
+
+    async def bounded() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, TOO_LARGE)
+        return message
+
+    return bounded

@@ -160,6 +160,8 @@ class Stream(Response):
         while not hub.closed:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(client.news.wait(), max(0.0, beat_at - time.monotonic()))
+            if hub.closed:
+                break
             now_ms = self._web.now_ms()
             if client.news.is_set():
                 client.news.clear()

@@ -36,7 +36,16 @@ FLOW, FLOW_S = "edgemon-flow", 600
 SIGNATURES = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA|Ed25519")
 NAME = re.compile(r"[A-Za-z0-9_.:@+-]{1,64}")
 # what authlib raises, and what it lets through where a provider answers with something else than the protocol says
-FAULTS = (AuthlibBaseError, JoseError, httpx.HTTPError, ValueError, KeyError, TypeError, RuntimeError)
+FAULTS = (
+    AuthlibBaseError,
+    JoseError,
+    httpx.HTTPError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
 
 
 class Provider:

@@ -29,6 +29,7 @@ from edgemon.station.web.guard import (
     note,
     same,
     set_cookie,
+    whoever,
 )
 
 NOBODY = "-"  # who tried, where that is no account: people type passwords into the field for the name
@@ -88,8 +89,9 @@ async def login(request: Request) -> Response:
     check_origin(request)
     form = await _form(request)
     target = local_path(form.get("next", "/"))
-    secret = cookie_of(request, web, FORM)
-    if not secret or not same(form.get("csrf", ""), csrf_of(secret)):
+    person, secret = await whoever(request, web), cookie_of(request, web, FORM)
+    wanted = person.csrf if person else csrf_of(secret) if secret else ""
+    if not wanted or not same(form.get("csrf", ""), wanted):
         return failed("stale", target)
     name = form.get("name", "")[:128]
     if not await _may_try(request, web, name):
