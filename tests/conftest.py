@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mosquitto import Broker
+    from postgres import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,6 +83,16 @@ def broker(tmp_path: Path, certificates: Path) -> Iterator[Broker]:
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running PostgreSQL."""
+    from postgres import Server
+
+    server = Server(tmp_path_factory.mktemp("postgres") / "server")
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -191,6 +191,7 @@ device = Table(
     Column("base", Text, primary_key=True),
     Column("life", Integer, nullable=False),
     Column("boot", Text, nullable=False),
+    Column("past", Text, nullable=False),
     Column("session", BigInteger, nullable=False),
     Column("first_seq", BigInteger, nullable=False),
     Column("newest_seq", BigInteger, nullable=False),

@@ -26,6 +26,7 @@ class Track:
     base: str
     life: int = 1
     boot: str = ""
+    past: str = ""  # the boot of the life before
     session: int = 0
     first_seq: int = -1
     newest_seq: int = -1
@@ -59,15 +60,17 @@ class Track:
 
     def take(self, header: p.Header, *, retained: bool) -> Order:
         """Count a message; its order among all of this device."""
-        newer = header.session > self.session
+        newer = header.session > self.session and header.boot != self.past
         reborn = (
             header.boot != self.boot
             and not newer
             and isinstance(header, p.Avail)
             and (retained or header.status == "online")
         )
+        if reborn and self.boot:
+            self.past, self.life = self.boot, self.life + 1
         if newer or reborn:
-            self._begin(header, life=self.life + reborn)
+            self._begin(header)
         if header.boot != self.boot:
             return self.life - 1, header.session, header.seq
         if header.session == self.session and not retained:
@@ -78,10 +81,10 @@ class Track:
         """A message that came at once: its stamp tells how far the clocks are apart."""
         self.offsets = [*self.offsets[1 - MAX_OFFSETS :], received_ms - device_ms]
 
-    def _begin(self, header: p.Header, *, life: int) -> None:
+    def _begin(self, header: p.Header) -> None:
         if header.boot != self.boot:
             self.offsets = []
-        self.life, self.boot, self.session = life, header.boot, header.session
+        self.boot, self.session = header.boot, header.session
         self.first_seq = self.newest_seq = -1
         self.gaps, self.lost, self.fresh, self.repeats = [], 0, 0, 0
 
@@ -93,7 +96,7 @@ class Track:
                 self._arrive(header.will_seq)
         came = self._arrive(header.seq)
         self.fresh += came is True
-        self.repeats += came is False
+        self.repeats += came is False and not isinstance(header, p.Avail | p.Birth)  # of which each replica hears
 
     def _arrive(self, number: int) -> bool | None:
         """True for a number that comes for the first time, None for one from before we listened."""

@@ -139,6 +139,7 @@ def _tables() -> None:
         sa.Column("base", sa.Text(), nullable=False),
         sa.Column("life", sa.Integer(), nullable=False),
         sa.Column("boot", sa.Text(), nullable=False),
+        sa.Column("past", sa.Text(), nullable=False),
         sa.Column("session", sa.BigInteger(), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), nullable=False),
         sa.Column("newest_seq", sa.BigInteger(), nullable=False),
