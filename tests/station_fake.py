@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import uplot
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import edgemon.station
@@ -102,6 +102,13 @@ class Fake:
     """What a test scripts, and what the page asked."""
 
     def __init__(self) -> None:
+        self._queues: set[asyncio.Queue[str | None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._change = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """As at the start, for the next test."""
         self.me: Json | None = {
             "name": "anna",
             "role": "acknowledge",
@@ -117,10 +124,7 @@ class Fake:
         self.command: Json = {"status": "done", "reason": None}
         self.refuse: tuple[int, str] | None = None
         self.answers: dict[str, object] = {}
-        self.beating = True
-        self._queues: set[asyncio.Queue[str | None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._change = 0
+        self.mute = False
 
     def push(self, *cards: Json, told: bool = True) -> None:
         """Change beds, and tell the streams unless a test lets them miss it."""
@@ -156,7 +160,7 @@ class Fake:
 
         async def events() -> AsyncIterator[str]:
             try:
-                if "last-event-id" not in request.headers:
+                if "last-event-id" not in request.headers and not self.mute:
                     yield self._event("cards", list(self.cards.values()))
                 while (event := await queue.get()) is not None:
                     yield event
@@ -174,7 +178,18 @@ class Fake:
         return JSONResponse({"cmd_id": "c1" if "condition" not in body else None}, 202)
 
     async def _me(self, _request: Request) -> Response:
-        return JSONResponse({"error": "log in first"}, 401) if self.me is None else JSONResponse(self.me)
+        before = {
+            "error": "log in first",
+            "csrf": "form-1",
+            "auth": "local",
+            "station": "Neonatal ward 2",
+            "language": "en",
+        }
+        return JSONResponse(before, 401) if self.me is None else JSONResponse(self.me)
+
+    async def _login(self, request: Request) -> Response:
+        self.asked.append(("POST", "/login", dict(parse_qsl((await request.body()).decode())), ""))
+        return RedirectResponse("/login?error=refused", 303)
 
     async def _other(self, request: Request) -> Response:
         """What a test laid down for a path; changes are noted."""
@@ -190,7 +205,16 @@ class Fake:
         """The whole fake as an ASGI application."""
 
         def page(name: str) -> Any:
-            return lambda _request: FileResponse(PAGES / name)
+            async def endpoint(_request: Request) -> Response:
+                return _file(PAGES / name)
+
+            return endpoint
+
+        def static(folder: Path) -> Any:
+            async def endpoint(request: Request) -> Response:
+                return _file(folder / request.path_params["name"])
+
+            return endpoint
 
         async def command(_request: Request) -> Response:
             return JSONResponse(self.command)
@@ -200,16 +224,27 @@ class Fake:
             Route("/bed/{place:path}", page("bed.html")),
             Route("/devices", page("health.html")),
             Route("/admin", page("admin.html")),
-            Route("/login", page("login.html")),
+            Route("/login", page("login.html"), methods=["GET"]),
+            Route("/login", self._login, methods=["POST"]),
             Route("/api/me", self._me),
             Route("/api/live", self._live),
             Route("/api/commands/{cmd_id}", command),
             Route("/api/beds/{rest:path}", self._act, methods=["POST"]),
             Route("/api/{path:path}", self._other, methods=["GET", "POST", "DELETE", "PATCH", "PUT"]),
-            Mount("/static/uplot", StaticFiles(directory=Path(uplot.__file__).parent / "static")),
-            Mount("/static", StaticFiles(directory=PAGES)),
+            Route("/static/uplot/{name}", static(Path(uplot.__file__).parent / "static")),
+            Route("/static/{name:path}", static(PAGES)),
         ]
         return _Headers(Starlette(routes=routes))
+
+
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+
+
+def _file(path: Path) -> Response:
+    """A file, read here and now: a thread would outlive its test."""
+    if not path.is_file():
+        return JSONResponse({"error": "no such file"}, 404)
+    return Response(path.read_bytes(), media_type=TYPES[path.suffix])
 
 
 class _Headers:
@@ -219,10 +254,12 @@ class _Headers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cache = b"max-age=3600" if scope.get("path", "").startswith("/static/") else b"no-store"
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"content-security-policy", CSP.encode())]
-                message["headers"] += [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-cache")]
+                message["headers"] += [(b"x-content-type-options", b"nosniff"), (b"cache-control", cache)]
             await send(message)
 
         await self._app(scope, receive, with_headers)
@@ -251,3 +288,70 @@ def serving(fake: Fake) -> Iterator[str]:
         fake.close()
         server.should_exit = True
         thread.join(10)
+
+
+def history() -> Json:
+    """A day: asleep, awake and crying, an hour in which nothing was seen, and one alarm."""
+    minute = 60_000
+    start = NOW_MS - 1440 * minute
+    ago = lambda n: NOW_MS - n * minute  # noqa: E731
+    known = [i for i in range(1440) if not 600 <= i < 660]
+    at_ms = [start + i * minute for i in known]
+    bpm = [130.0 + i % 7 for i in known]
+    line = {
+        "source": "device", "condition": "hr_low", "priority": "high", "kind": "physiological", "onset_ms": ago(90),
+        "value": 91.0, "limit": 100.0, "unit": "/min", "alarm_id": "nicu-01/6f0c/1", "ack_by": None, "ack_ms": None,
+        "replay": False,
+    }  # fmt: skip
+    acked = {"ack_by": "anna", "ack_ms": ago(88)}
+    return {
+        "heart_rate": {
+            "at_ms": at_ms, "min": [b - 6 for b in bpm], "median": bpm, "max": [b + 6 for b in bpm],
+            "valid": [0.9] * len(bpm),
+        },
+        "raw": None,
+        "sleep": [
+            {"from_ms": start, "to_ms": start + 600 * minute, "value": "asleep", "reason": None},
+            {"from_ms": start + 600 * minute, "to_ms": start + 660 * minute, "value": None, "reason": "no_face"},
+            {"from_ms": start + 660 * minute, "to_ms": NOW_MS, "value": "awake", "reason": None},
+        ],
+        "eyes": [{"from_ms": start, "to_ms": start + 600 * minute, "value": "closed", "reason": None}],
+        "crying": [{"from_ms": ago(30), "to_ms": ago(25), "peak": 0.9}],
+        "movement": {"at_ms": at_ms, "index": [0.1] * len(bpm), "coverage": [0.8] * len(bpm)},
+        "alarms": [
+            line | {"phase": "start", "presence": "on", "at_ms": ago(90), "revision": 1},
+            line | {"phase": "update", "presence": "ack", "at_ms": ago(88), "revision": 2} | acked,
+            line | {"phase": "end", "presence": "off", "at_ms": ago(80), "revision": 3} | acked,
+        ],
+        "coverage": {"from_ms": start, "sleep": 0.95, "heart_rate": 0.95},
+        "summaries": [],
+    }  # fmt: skip
+
+
+def devices() -> list[Json]:
+    """One device that is well, and one with every trouble."""
+    well: Json = {
+        "base": "site/nicu/nicu-01", "online": "online", "last_heard_ms": NOW_MS - 900, "clock_offset_ms": 14,
+        "received": 80123, "repeats": 3, "missing": 0, "refused": [], "software": "edgemon 0.9.0", "beds": ["cot"],
+        "outbox": {"waiting": 0, "bytes": 0, "oldest_s": 0.0, "dropped": 0}, "temperature_c": 61.2,
+    }  # fmt: skip
+    refused = [{"reason": "schema", "count": 12, "last_ms": NOW_MS - 5000, "text": "heart_rate.value: not a number"}]
+    trouble = {"base": "site/nicu/nicu-09", "online": "offline", "missing": 17, "clock_offset_ms": -92_000}
+    return [well, well | trouble | {"refused": refused, "outbox": None, "temperature_c": None, "software": None}]
+
+
+def administration() -> dict[str, object]:
+    """What the administration page asks for."""
+    place = "site/nicu/nicu-01/cot"
+    return {
+        "assignments": [
+            {"n": 1, "label": "Bed 1", "place": place, "from_ms": NOW_MS - 9_000_000, "to_ms": None, "by": "anna"}
+        ],
+        "accounts": [
+            {"name": "anna", "role": "administer", "created_ms": NOW_MS - 900_000_000, "disabled_ms": None},
+            {"name": "ben", "role": "acknowledge", "created_ms": NOW_MS - 900_000_000, "disabled_ms": None},
+        ],
+        "audit": [
+            {"n": 5, "at_ms": NOW_MS - 4000, "who": "anna", "what": "acknowledge", "place": place, "detail": "hr_low"}
+        ],
+    }

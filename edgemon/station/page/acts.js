@@ -3,7 +3,7 @@
 import { ask, get, inPath } from "./api.js";
 import { el, put } from "./dom.js";
 import * as live from "./live.js";
-import { announce } from "./shell.js";
+import { announce, me } from "./shell.js";
 import { t, word } from "./words.js";
 
 const POLL_MS = 400;
@@ -35,12 +35,12 @@ export function refusal(reason) {
   return why ? `${t(`refused.${why[1]}`)} (${told})` : t("refused.device", { reason: told || "–" });
 }
 
-async function perform(view, path, body, words) {
+async function perform(view, path, body, words, done = () => {}) {
   if (live.isLost()) return tell(view, t("act.lost"), true);
   tell(view, t("act.asking"));
   try {
     const command = await outcome(await ask("POST", `/api/beds/${inPath(view.card.place)}/${path}`, body));
-    if (command.status === "done") tell(view, words);
+    if (command.status === "done") done(), tell(view, words);
     else tell(view, command.status === "expired" ? t("refused.expired") : refusal(command.reason), true);
   } catch (error) {
     tell(view, refusal(error.message), true);
@@ -85,7 +85,10 @@ export function choosePause(view, event) {
   });
   function chosen(kind, seconds) {
     dialog.close();
-    perform(view, "pause", { pause: kind, duration_s: seconds }, t(`act.${kind}`, { min: seconds / 60 }));
+    perform(view, "pause", { pause: kind, duration_s: seconds }, t(`act.${kind}`, { min: seconds / 60 }), () => {
+      view.asked = { pause: kind, by: me.name, at_ms: live.now(), until_ms: live.now() + 1000 * seconds };
+      view.tick(live.now());
+    });
   }
   document.body.append(dialog);
   dialog.showModal();

@@ -40,8 +40,8 @@ export function ordered(alarms) {
   });
 }
 
-/** Identity of an occurrence. */
-export const identity = (placeOf, alarm) => `${placeOf} ${alarm.condition} ${alarm.alarm_id ?? ""} ${alarm.onset_ms}`;
+/** Identity of an occurrence: that of a whole device stands on the cards of all its beds, and is one. */
+export const identity = (card, alarm) => `${alarm.place ?? card.place} ${alarm.condition} ${alarm.alarm_id ?? ""} ${alarm.onset_ms}`;
 
 /** "88 /min (limit 100)"; empty where the alarm has no number. */
 export function measured(alarm) {
@@ -63,7 +63,7 @@ export function standing(alarm, now) {
 
 /** How many alarms of each priority still need somebody. */
 export function counts(cards) {
-  const sum = { high: 0, medium: 0, low: 0 };
-  for (const card of cards) for (const alarm of card.alarms) if (open(alarm)) sum[priority(alarm)] += 1;
-  return sum;
+  const found = { high: new Set(), medium: new Set(), low: new Set() };
+  for (const card of cards) for (const alarm of card.alarms) if (open(alarm)) found[priority(alarm)].add(identity(card, alarm));
+  return Object.fromEntries(PRIORITIES.map((name) => [name, found[name].size]));
 }

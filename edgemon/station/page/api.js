@@ -12,10 +12,10 @@ export class Refused extends Error {
   }
 }
 
-/** Where to log in, and where to come back to. */
-export function toLogin() {
-  const here = location.pathname + location.search;
-  location.assign(`/login?next=${encodeURIComponent(here)}`);
+/** Goes to log in and to come back here; never answers, for this page ends. */
+function leave() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  return new Promise(() => {});
 }
 
 /** Remembers the token of this login that every change must carry. */
@@ -37,7 +37,7 @@ export async function ask(method, path, body) {
   } catch {
     throw new Refused(0, t("error.unreachable"));
   }
-  if (answer.status === 401) toLogin();
+  if (answer.status === 401) return leave();
   const told = await answer.json().catch(() => null);
   if (!answer.ok) throw new Refused(answer.status, told?.error ? String(told.error) : t("error.status", { status: answer.status }));
   return told;

@@ -131,9 +131,8 @@ export class BedCard {
     this.told = el("p", { class: "told", hidden: true });
     this.paused = el("p", { class: "paused" });
     this.node = el("article", { class: "card" },
-      el("header", {}, el("h2", {}, this.link), this.device), this.online, this.list, this.heart.node,
-      el("dl", { class: "facts" }, ...this.facts.map((fact) => fact.node), this.cameraRow), this.told,
-      el("footer", {}, this.paused, this.pause));
+      el("header", {}, el("h2", {}, this.link), this.device, this.pause), this.online, this.paused, this.list, this.heart.node,
+      el("dl", { class: "facts" }, ...this.facts.map((fact) => fact.node), this.cameraRow), this.told);
   }
 
   /** Draws what the station told. */
@@ -152,7 +151,7 @@ export class BedCard {
   drawAlarms(now) {
     const { card, hooks } = this;
     const standing = alarms.ordered(card.alarms);
-    const key = (alarm) => `${alarm.source} ${alarm.condition}`;
+    const key = (alarm) => `${alarm.source} ${alarm.place} ${alarm.condition}`;
     const keys = new Set(standing.map(key));
     for (const [name, row] of this.rows) if (!keys.has(name)) row.node.remove(), this.rows.delete(name);
     standing.forEach((alarm, index) => {
@@ -167,9 +166,6 @@ export class BedCard {
     show(this.list, standing.length > 0);
     mark(this.node, "worst", alarms.worst(card.alarms.filter(alarms.open).map(alarms.priority)));
     mark(this.node, "look", standing.length ? alarms.look(standing[0]) : null);
-    const pauses = card.pauses.map((pause) => word("paused", pause));
-    put(this.paused, pauses.join(", "));
-    show(this.paused, pauses.length > 0);
     show(this.pause, hooks.mayAct && card.bed !== "_device");
     for (const animation of this.node.getAnimations()) animation.startTime = 0;
   }
@@ -187,9 +183,20 @@ export class BedCard {
     mark(this.cameraRow, "stale", silent);
     const heard = Number.isFinite(card.last_heard_ms)
       ? t("silent.since", { at: when(card.last_heard_ms, now), age: span(now - card.last_heard_ms) }) : t("silent.never");
+    this.drawPause(now);
     const state = card.online === "online" ? "" : word("online", card.online);
     put(this.online, [state, silent ? heard : ""].filter(Boolean).join(". "));
     show(this.online, this.online.textContent !== "");
+  }
+
+  /** Who paused what until when: as the station tells it, or as it was asked for here. */
+  drawPause(now) {
+    const told = [this.card.pause, this.asked].find((pause) => pause && now < pause.until_ms);
+    const words = this.card.pauses.map((pause) => word("paused", pause));
+    const activation = told?.pause === "audio" ? "audio_paused" : "alarm_paused";
+    const who = told && t("paused.by", { pause: word("paused", activation), by: told.by, at: when(told.at_ms, now), until: when(told.until_ms, now) });
+    put(this.paused, who ?? words.join(", "));
+    show(this.paused, Boolean(this.paused.textContent));
   }
 
   /** Tells, on the card, what became of an act; null clears it. */

@@ -35,7 +35,7 @@ export function follow(on) {
 
   function check() {
     const lost = isLost();
-    if (lost !== told) on.lost((told = lost));
+    if (lost !== told && (lost || beat !== null)) on.lost((told = lost)); // before the first beat it is only connecting
   }
 
   function open() {

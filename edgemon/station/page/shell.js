@@ -63,8 +63,7 @@ function links() {
 }
 
 async function logout() {
-  await ask("POST", "/logout", {});
-  location.assign("/login");
+  location.assign((await ask("POST", "/logout", {})).next ?? "/login");
 }
 
 function header() {
@@ -87,17 +86,18 @@ function chip(card, alarm) {
   const name = alarms.priority(alarm);
   const words = t("strip.chip", { label: card.label, condition: word("condition", alarm.condition) });
   return el("li", {}, el("a", { class: "chip", "data-priority": name, href: `/bed/${inPath(card.place)}` },
-    el("span", { class: "mark", "aria-hidden": "true" }, alarms.MARKS[name]), el("span", { class: "unseen" }, `${word("priority", name)} `), words));
+    el("span", { class: "mark", "aria-hidden": "true" }, alarms.MARKS[name]), el("span", { class: "unseen" }, `${word("priority", name)} `), el("span", { class: "words" }, words)));
 }
 
 function drawStrip(strip) {
   const all = [...cards.values()];
-  const waiting = all.flatMap((card) => card.alarms.filter(alarms.open).map((alarm) => ({ card, alarm })));
+  const found = all.flatMap((card) => card.alarms.filter(alarms.open).map((alarm) => ({ card, alarm })));
+  const waiting = [...new Map(found.map((one) => [alarms.identity(one.card, one.alarm), one])).values()];
   waiting.sort((a, b) => alarms.PRIORITIES.indexOf(alarms.priority(a.alarm)) - alarms.PRIORITIES.indexOf(alarms.priority(b.alarm))
-    || b.alarm.onset_ms - a.alarm.onset_ms || a.card.place.localeCompare(b.card.place));
+    || (a.alarm.presence === "latched") - (b.alarm.presence === "latched") || b.alarm.onset_ms - a.alarm.onset_ms || a.card.place.localeCompare(b.card.place));
   const sums = alarms.counts(all);
   const text = alarms.PRIORITIES.map((name) => `${sums[name]} ${waiting.filter((w) => alarms.priority(w.alarm) === name).slice(0, CHIPS)
-    .map((w) => alarms.identity(w.card.place, w.alarm) + w.card.label).join()}`).join("|");
+    .map((w) => alarms.identity(w.card, w.alarm) + w.card.label).join()}`).join("|");
   if (strip.dataset.drawn === text) return;
   strip.dataset.drawn = text;
   const tally = alarms.PRIORITIES.map((name) => el("li", { class: "tally", "data-priority": name, "data-none": sums[name] === 0 },
@@ -113,7 +113,7 @@ function announceNew() {
   const fresh = { high: [], other: [] };
   for (const card of cards.values()) {
     for (const alarm of card.alarms.filter((one) => one.presence === "on")) {
-      const id = `${alarms.identity(card.place, alarm)} ${alarm.priority}`;
+      const id = `${alarms.identity(card, alarm)} ${alarm.priority}`;
       standing.add(id);
       if (!known.has(id)) fresh[alarms.priority(alarm) === "high" ? "high" : "other"].push([card, alarm]);
     }
@@ -165,9 +165,10 @@ export async function start(on = {}) {
         cards.set(card.place, card);
         changed.add(card.place);
       }
-      if (!drawing) requestAnimationFrame(draw);
-      if (document.hidden && !drawing) setTimeout(() => drawing && draw()); // a hidden page is drawn no frames, and still sounds
+      if (drawing) return;
       drawing = true;
+      requestAnimationFrame(() => drawing && draw());
+      setTimeout(() => drawing && draw(), 200); // a page that nobody sees is drawn no frames, and must still sound
     },
     lost(lost) {
       document.body.classList.toggle("lost", lost);

@@ -65,7 +65,8 @@ function arrange() {
   }
   const from = places.length ? page * size + 1 : 0;
   const hidden = cards.size - all.length;
-  put(at.count, t("ward.count", { from, to: page * size + places.length, n: all.length }) + (hidden ? ` ${t("ward.hidden", { n: hidden })}` : ""));
+  put(at.count, t("ward.count", { from: number(from), to: number(page * size + places.length), n: number(all.length) })
+    + (hidden ? ` ${t("ward.hidden", { n: number(hidden) })}` : ""));
   drawPages(all, pages, size);
 }
 

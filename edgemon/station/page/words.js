@@ -3,6 +3,7 @@
 let words = {};
 let english = {};
 let language = "en";
+let locale = "en";
 const missing = new Set();
 
 async function read(name) {
@@ -17,6 +18,7 @@ export async function load(wanted) {
   language = /^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/.test(wanted ?? "") ? wanted : "en";
   words = language === "en" ? english : await read(language).catch(() => ({}));
   document.documentElement.lang = language;
+  locale = navigator.languages.find((one) => one.split("-")[0] === language) ?? language;
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   for (const node of document.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));
 }
@@ -42,7 +44,7 @@ export function word(group, value) {
 
 /** A number as the language writes it. */
 export function number(value, digits = 0) {
-  return new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 }
 
 /** A share as percent. */
@@ -50,8 +52,8 @@ export const percent = (share) => (share === null || share === undefined ? "–"
 
 const formats = new Map();
 function format(name, options) {
-  const key = `${language} ${name}`;
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options }));
+  const key = `${locale} ${name}`;
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(locale, { hourCycle: "h23", ...options }));
   return formats.get(key);
 }
 const HM = { hour: "2-digit", minute: "2-digit" };
