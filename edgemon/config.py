@@ -180,6 +180,13 @@ class Models(Settings):
         return tuple(name for name in (self.face, self.expression, self.pulse, self.pain, self.pose) if name)
 
 
+class HomeAssistant(Settings):
+    """Whether Home Assistant is told what to show, by MQTT discovery."""
+
+    enabled: bool = False
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "homeassistant"
+
+
 class Config(Settings):
     """The whole configuration of one device."""
 
@@ -194,6 +201,7 @@ class Config(Settings):
     pose: PoseSettings = PoseSettings()
     models: Models = Models()
     alarms: dict[str, AlarmSetting] = Field(default_factory=dict)
+    home_assistant: HomeAssistant = HomeAssistant()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("beds")

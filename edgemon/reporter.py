@@ -18,6 +18,7 @@ from edgemon.events.conditions import Condition, settings_for
 from edgemon.events.engine import AlarmEngine
 from edgemon.frames.capture import Capture, CaptureStats
 from edgemon.health import Board, BoardReader, Progress, boot_id
+from edgemon.home_assistant import discovery
 from edgemon.messages import Composer, Stamp
 from edgemon.messages import payloads as p
 from edgemon.messages.counters import Counters
@@ -81,6 +82,7 @@ class Reporter:
 
     def __enter__(self) -> Reporter:
         self._link.send(self._birth(self._stamp(time.monotonic())))
+        self._send(discovery(self._config, __version__))  # retained: the link says it again at every connection
         self._link.start()
         return self
 

@@ -27,7 +27,7 @@ def _error(text: str) -> str:
     return str(caught.value)
 
 
-KNOWN = "alarms, beds, cadence, device, log_level, models, mqtt, pain_cue, pose, site, state_dir, unit"
+KNOWN = "alarms, beds, cadence, device, home_assistant, log_level, models, mqtt, pain_cue, pose, site, state_dir, unit"
 REFUSED = """
 devise: cot
 1:9: devise: unknown key; known here: KNOWN
