@@ -1,12 +1,13 @@
-"""The whole flow on one machine: an embedded broker, the real daemon as its own process, a subscriber's table."""
+"""The whole flow on one machine: an embedded broker, the real daemon and station as processes, a subscriber's table."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from edgemon.signals import stopped_by_signals
 from edgemon.watch import watch
 
 STOP_WITHIN_S = 15.0
+STATION_PORT = 8080
 
 
 class DemoFailed(EdgemonError):
-    """The daemon of the demo ended by itself; the text is its last words."""
+    """A process of the demo ended by itself; the text is its last words."""
 
 
 def demo(source: str, *, duration_s: float | None) -> int:
@@ -42,12 +44,18 @@ def demo(source: str, *, duration_s: float | None) -> int:
         tempfile.TemporaryDirectory(prefix="edgemon-demo-") as folder,
         EmbeddedBroker() as broker,
     ):
-        settings = Path(folder) / "edgemon.yaml"
-        settings.write_text(yaml.safe_dump(_settings(source, broker.port)), encoding="utf-8")
-        with _daemon(settings, Path(folder) / "daemon.log", stop):
+        daemon, station = Path(folder) / "edgemon.yaml", Path(folder) / "station.yaml"
+        daemon.write_text(yaml.safe_dump(_settings(source, broker.port)), encoding="utf-8")
+        port = _port()
+        station.write_text(yaml.safe_dump(_station(broker.port, port)), encoding="utf-8")
+        with (
+            _process("station", ["station", "--config", str(station)], Path(folder), stop),
+            _process("daemon", ["run", "--config", str(daemon)], Path(folder), stop),
+        ):
+            print(f"nurse station: http://localhost:{port}\n")
             watch(
                 Mqtt(port=broker.port, protocol="3.1.1"),
-                site="demo", unit="demo", device="demo-pi", as_json=False, receipts=True,
+                site="demo", unit="demo", device="demo-pi", as_json=False, receipts=False,
                 duration_s=duration_s, out=sys.stdout, stop_event=stop,
             )  # fmt: skip
     return 0
@@ -67,14 +75,37 @@ def _settings(source: str, port: int) -> dict[str, object]:
     }
 
 
+def _station(broker_port: int, port: int) -> dict[str, object]:
+    return {
+        "name": "demo-station",
+        "store_url": "sqlite:///station.db",
+        "auth": "open",
+        "http": {"port": port},
+        "mqtt": {"port": broker_port, "protocol": "3.1.1"},
+    }
+
+
+def _port() -> int:
+    """STATION_PORT, or any that is free where that is taken."""
+    for port in (STATION_PORT, 0):
+        try:
+            with socket.create_server(("127.0.0.1", port)) as probe:
+                return int(probe.getsockname()[1])
+        except OSError:
+            continue
+    raise DemoFailed("no port of 127.0.0.1 is free")
+
+
 @contextmanager
-def _daemon(settings: Path, log: Path, stop: threading.Event) -> Iterator[None]:
+def _process(name: str, words: Sequence[str], folder: Path, stop: threading.Event) -> Iterator[None]:
+    """Run `edgemon WORDS` beside us; its end ends all."""
+    log = folder / f"{name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgemon", "run", "--config", str(settings)],
+            [sys.executable, "-m", "edgemon", *words],
             stdout=out, stderr=out, start_new_session=True,  # Ctrl-C comes to us alone; we stop it in order
         )  # fmt: skip
-    watcher = threading.Thread(target=_stop_when_ended, args=(process, stop), name="demo-daemon")
+    watcher = threading.Thread(target=_stop_when_ended, args=(process, stop), name=f"demo-{name}")
     watcher.start()
     try:
         yield
@@ -85,11 +116,11 @@ def _daemon(settings: Path, log: Path, stop: threading.Event) -> Iterator[None]:
         if watcher.is_alive():
             process.kill()
             watcher.join()
-            raise WorkerStuck(f"the daemon did not stop within {STOP_WITHIN_S:.0f} s of SIGTERM")
+            raise WorkerStuck(f"the {name} did not stop within {STOP_WITHIN_S:.0f} s of SIGTERM")
     if died or process.returncode != 0:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
         failure = DemoFailed(
-            f"the daemon ended with exit code {process.returncode}: " + " | ".join(last or ["(it said nothing)"])
+            f"the {name} ended with exit code {process.returncode}: " + " | ".join(last or ["(it said nothing)"])
         )
         failure.exit_code = process.returncode or 1
         raise failure
