@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ class Station:
     url: str = ""
     published: list[tuple[str, p.CommandRequest]] = field(default_factory=list)
     connected: bool = True
+    trusted: ssl.SSLContext | bool = True
+    reasons: list[str] = field(default_factory=list)
     web: Web = None  # type: ignore[assignment]
     _seq: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -103,7 +106,7 @@ class Station:
 
     def browser(self, **headers: str) -> httpx.Client:
         """A browser that knows nobody yet."""
-        return httpx.Client(base_url=self.url, headers=headers, timeout=10)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=10, verify=self.trusted)
 
     @contextmanager
     def person(self, name: str, role: Role = "acknowledge") -> Iterator[httpx.Client]:
@@ -139,7 +142,7 @@ def _serving(url: str, clock: Clock, settings: dict[str, Any]) -> Iterator[Stati
     station = Station(store, clock)
     http = Http(port=0, **settings.pop("http", {}))
     config = StationConfig(store_url=url, http=http, **settings)
-    app = build(store, config, station.publish, now_ms=station.clock)
+    app = build(store, config, station.publish, unready=lambda: station.reasons, now_ms=station.clock)
     station.web = app.state.web
     uvicorn = server(app, http)
     thread = threading.Thread(target=uvicorn.run, name="web")

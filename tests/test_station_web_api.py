@@ -12,6 +12,7 @@ from station_web import BASE, PLACE, START_MS, Station, serving
 
 from edgemon.errors import DeliveryError, StoreUnavailable
 from edgemon.messages import decode
+from edgemon.station import roster
 from edgemon.station.nouns import Refused
 
 DAY_MS = 86_400_000
@@ -33,6 +34,9 @@ def test_cards_tell_values_with_their_ages(station: Station) -> None:
         assert told["now_ms"] == START_MS + 3000
         assert told["change"] == station.store.newest_change()
         [card] = told["cards"]
+        bed = station.store.bed(PLACE)
+        assert bed is not None
+        assert card == json.loads(json.dumps(roster.card(bed, station.clock.now_ms, 45.0).json()))
         assert (card["place"], card["label"], card["device"], card["bed"]) == (
             PLACE,
             card["label"],
@@ -153,6 +157,10 @@ def test_health_and_readiness(station: Station, monkeypatch: pytest.MonkeyPatch)
     with station.browser() as browser:
         assert browser.get("/healthz").text == "ok\n"
         assert browser.get("/readyz").json() == {"ready": True, "reasons": []}
+
+        station.reasons = ["not connected to the broker"]
+        assert browser.get("/readyz").json()["reasons"] == ["not connected to the broker"]
+        station.reasons = []
 
         def fail(_store: object) -> None:
             raise StoreUnavailable("the store cannot be reached: refused")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,6 +187,16 @@ def test_under_tls_cookies_are_bound_to_the_host(tmp_path: Path) -> None:
         assert "Secure" in answer.headers["set-cookie"]
         assert "strict-transport-security" in answer.headers
         assert browser.get("/api/me", headers={"Host": "other.example"}).status_code == 421
+
+
+def test_over_tls_itself(tmp_path: Path, certificates: Path) -> None:
+    files = {"cert_file": certificates / "localhost.crt", "key_file": certificates / "localhost.key"}
+    with serving(tmp_path, http=files) as station:
+        station.trusted = ssl.create_default_context(cafile=certificates / "ca.crt")
+        with station.person("nurse") as nurse:
+            assert station.url.startswith("https://")
+            assert list(nurse.cookies) == ["__Host-edgemon"]
+            assert nurse.get("/api/beds").status_code == 200
 
 
 def test_a_login_never_goes_on_under_a_secret_from_before(station: Station) -> None:

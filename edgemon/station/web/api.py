@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import StringConstraints, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -32,6 +31,7 @@ from edgemon.station.web.guard import (
 )
 from edgemon.station.web.live import Frame
 
+CARD = TypeAdapter(Card)  # writes the same JSON as `Card.json`, several times as fast
 Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f<>]{1,40}$", strip_whitespace=True)]
 _LEVEL = "[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]{0,127}"
 Place = Annotated[str, StringConstraints(pattern=f"^{_LEVEL}(/{_LEVEL}){{3}}$")]
@@ -53,13 +53,11 @@ def reader(store: Store, silence_s: float, now_ms: Callable[[], int]) -> Callabl
             return Frame(newest, {})
         at_ms = now_ms()
         beds = store.beds(after if after < newest else 0)
-        return Frame(newest, {bed.place: (bed.change, _text(card(bed, at_ms, silence_s))) for bed in beds})
+        return Frame(
+            newest, {bed.place: (bed.change, CARD.dump_json(card(bed, at_ms, silence_s)).decode()) for bed in beds}
+        )
 
     return read
-
-
-def _text(told: Card) -> str:
-    return json.dumps(told.json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 async def me(request: Request) -> Response:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
@@ -25,7 +26,7 @@ from edgemon.station.meters import Meters
 from edgemon.station.nouns import Publish
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
-from edgemon.station.web import acts, api, health, oidc, people
+from edgemon.station.web import acts, api, health, people
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
     Guard,
@@ -36,6 +37,9 @@ from edgemon.station.web.guard import (
     whoever,
 )
 from edgemon.station.web.live import Hub, live
+
+if TYPE_CHECKING:
+    from edgemon.station.web.oidc import Provider
 
 PAGE = Path(__file__).parent.parent / "page"
 
@@ -57,18 +61,19 @@ def build(
     """
     meters = meters or Meters()
     hub = Hub(meters.poll.time()(api.reader(store, settings.silence_s, now_ms)))
+    provider, login = _provider(settings)
     web = Web(
         store=store,
         settings=settings,
         publish=publish,
         hub=hub,
         meters=meters,
-        provider=oidc.Provider(settings.oidc) if settings.auth == "oidc" and settings.oidc else None,
+        provider=provider,
         now_ms=now_ms,
         unready=unready,
     )
     app = Starlette(
-        routes=routes(),
+        routes=[*routes(), *login],
         middleware=[Middleware(Guard, names=names_of(settings), tls=settings.http.tls)],
         exception_handlers={
             HTTPException: on_http_error,
@@ -89,8 +94,6 @@ def routes() -> list[BaseRoute]:
         Route("/devices", page("health.html")),
         Route("/login", page("login.html", public=True), methods=["GET"]),
         Route("/login", people.login, methods=["POST"]),
-        Route("/login/oidc", oidc.begin),
-        Route(oidc.CALLBACK, oidc.callback),
         Route("/logout", needs("view", people.logout), methods=["POST"]),
         Route("/api/me", api.me),
         Route("/api/beds", needs("view", api.beds)),
@@ -113,6 +116,15 @@ def routes() -> list[BaseRoute]:
         Mount("/static/uplot", Files(directory=charts())),
         Mount("/static", Files(directory=PAGE)),
     ]
+
+
+def _provider(settings: StationConfig) -> tuple[Provider | None, list[BaseRoute]]:
+    """The login's provider and the way to it and back, where there is one."""
+    if settings.auth != "oidc" or settings.oidc is None:
+        return None, []
+    from edgemon.station.web import oidc  # noqa: PLC0415  (authlib is large, and only this needs it)
+
+    return oidc.Provider(settings.oidc), [Route("/login/oidc", oidc.begin), Route(oidc.CALLBACK, oidc.callback)]
 
 
 def charts() -> Path:

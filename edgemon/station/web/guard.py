@@ -118,7 +118,7 @@ def needs(role: Role, handler: Handler) -> Callable[[Request], Awaitable[Respons
             raise HTTPException(401, "log in first")
         changes = request.method not in SAFE
         if changes:
-            check_origin(request)
+            check_origin(request, web)
             if not person.csrf or not same(request.headers.get("x-csrf-token", ""), person.csrf):
                 raise HTTPException(403, "the X-CSRF-Token header is missing or not this login's: load the page again")
             await _not_too_often(request, web, person)
@@ -139,14 +139,15 @@ async def _not_too_often(request: Request, web: Web, person: Who) -> None:
         raise HTTPException(429, "that is too often: wait some seconds", headers={"Retry-After": "5"})
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: Request, web: Web) -> None:
     """Refuse what a browser says that another site began.
 
     Raises:
         HTTPException: 403.
     """
     origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    ours = {request.headers.get("host", "").lower(), urlsplit(web.settings.http.public_url or "").netloc} - {""}
+    foreign = origin is not None and urlsplit(origin).netloc.lower() not in ours
     if foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403, "this request comes from another site")
 

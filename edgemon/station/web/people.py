@@ -86,7 +86,7 @@ async def login(request: Request) -> Response:
     web: Web = request.app.state.web
     if web.settings.auth != "local":
         raise HTTPException(404, "there are no local logins here")
-    check_origin(request)
+    check_origin(request, web)
     form = await _form(request)
     target = local_path(form.get("next", "/"))
     person, secret = await whoever(request, web), cookie_of(request, web, FORM)
