@@ -86,11 +86,11 @@ def broker(tmp_path: Path, certificates: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """A running PostgreSQL."""
     from postgres import Server
 
-    server = Server(tmp_path_factory.mktemp("postgres") / "server")
+    server = Server()
     yield server
     server.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,31 +25,29 @@ def programs() -> Path:
 
 
 class Server:
-    """One server; databases in it are made by `database`."""
+    """One server."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._programs, self.port = folder, programs(), free_port()
-        self._made = 0
-        folder.mkdir(mode=0o755)
+    def __init__(self) -> None:
+        self._programs, self.port = programs(), free_port()
+        self.folder = folder = Path(tempfile.mkdtemp(prefix="edgemon-postgres-"))  # pytest's let only their owner in
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
-            for parent in folder.parents:  # pytest's own folders let only their owner in
-                if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         self._do("initdb", "-D", str(folder / "data"), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=60"
+        options = (  # without fsync, for only its clients are killed
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        )
         self._do("pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "log"), "-o", options, "-w", "start")
 
     def database(self) -> str:
-        """A new, empty database; its address as the station's configuration gives it."""
-        self._made += 1
-        name = f"station{self._made}"
-        self._do("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, name)
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
+        """The database, emptied; its address as the station's configuration gives it."""
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+        self._do("psql", *where, "-qc", "DROP SCHEMA public CASCADE; CREATE SCHEMA public", "postgres")
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
 
     def stop(self) -> None:
         """End it at once."""
         self._do("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self.folder)
 
     def _do(self, program: str, *words: str) -> None:
         as_user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups") if os.geteuid() == 0 else ()

@@ -21,7 +21,7 @@ CREATE TRIGGER audit_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 def upgrade() -> None:
     """Make them, and what keeps the audit log append-only."""
     _tables()
-    op.execute("INSERT INTO turn (only, change) VALUES (0, 0)")
+    op.execute("INSERT INTO turn (single, change) VALUES (0, 0)")
     if op.get_context().dialect.name == "postgresql":
         op.execute(REFUSE_POSTGRESQL)
     else:
@@ -290,7 +290,7 @@ def _tables() -> None:
     op.create_index("summary_place", "summary", ["place", "end_ms"])
     op.create_table(
         "turn",
-        sa.Column("only", sa.Integer(), nullable=False),
+        sa.Column("single", sa.Integer(), nullable=False),
         sa.Column("change", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("only"),
+        sa.PrimaryKeyConstraint("single"),
     )
