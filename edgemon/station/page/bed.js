@@ -12,7 +12,6 @@ import { dated, t, when } from "./words.js";
 
 const DAY_MS = 86_400_000;
 const LEAST_MS = 2 * 60_000;
-const RAW_MS = 30 * 60_000; // the station tells heart rates by the second for at most as long
 const REFRESH_MS = 60_000;
 const RANGES = { "24h": DAY_MS, "8h": DAY_MS / 3, "1h": DAY_MS / 24, "15min": DAY_MS / 96 };
 
@@ -67,7 +66,7 @@ function look(from_ms, to_ms) {
   for (const button of id("zoom").querySelectorAll("[data-range]")) {
     button.setAttribute("aria-pressed", String(Math.abs(RANGES[button.dataset.range] - length) < 1000));
   }
-  id("step").value = length > 4 * 3600e3 ? "60" : length > RAW_MS * 2 ? "10" : "1";
+  id("step").value = length > 4 * 3600e3 ? "60" : length > 3600e3 ? "10" : "1";
   if (history !== null) charts.move(view);
   if (waiting === null) waiting = setTimeout(load, history === null ? 0 : 250);
 }

@@ -6,6 +6,7 @@ import { clock, minute, number, percent, t } from "./words.js";
 
 const MINUTE_GAP_MS = 100_000;
 const RAW_GAP_MS = 5_000;
+const RAW_MOST_MS = 30 * 60_000;
 const AXIS_PX = 92;
 const LANES = ["awake", "eyes", "crying", "high", "medium", "low"]; // from above
 const HIGH = 0.7; // height of a lane's block; lanes lie 1 apart
@@ -36,8 +37,14 @@ function options(width, height, view, scales, axis, series, extra, select) {
   };
 }
 
-function heart(history) {
-  const raw = history.raw !== null && history.raw !== undefined && history.raw.at_ms.length > 0;
+/** Whether rates by the second are told of the whole of a short view: they are kept for hours only. */
+function bySecond({ raw, heart_rate: minutes }, view) {
+  if (!raw || raw.at_ms.length === 0 || view.to_ms - view.from_ms > RAW_MOST_MS) return false;
+  return minutes.at_ms.length === 0 || raw.at_ms[0] - minutes.at_ms[0] < MINUTE_GAP_MS;
+}
+
+function heart(history, view) {
+  const raw = bySecond(history, view);
   const from = raw ? history.raw : history.heart_rate;
   const columns = raw ? [from.bpm, from.bpm, from.bpm] : [from.min, from.median, from.max];
   const data = gapped(from.at_ms, columns, raw ? RAW_GAP_MS : MINUTE_GAP_MS);
@@ -52,6 +59,7 @@ function heart(history) {
   return {
     data: [data.at_ms.map((ms) => ms / 1000), ...(raw ? data.columns.slice(0, 1) : data.columns)], series,
     scales: { y: { range: () => range } }, axis: { values: (_, splits) => splits.map((bpm) => number(bpm)) },
+    title: raw ? "chart.seconds" : "chart.heart",
     extra: raw ? {} : { bands: [{ series: [3, 1], fill: faint(line) }] },
   };
 }
@@ -140,13 +148,13 @@ export class Charts {
   draw(history, view, summaries) {
     this.view = view;
     for (const [kind, { make, height }] of Object.entries(KINDS)) {
-      const { data, series, scales, axis, extra } = make(history, view);
+      const { data, series, scales, axis, extra, title } = make(history, view);
       this.plots[kind]?.destroy();
       const chosen = options(this.box.clientWidth, height, view, scales, axis, series, extra, (plot) => this.select(plot));
       this.plots[kind] = new uPlot(chosen, data, this.boxes[kind].plot);
       this.fingers(this.plots[kind].over);
       this.boxes[kind].plot.setAttribute("aria-label", summaries[kind]);
-      put(this.boxes[kind].title, t(`chart.${kind}`));
+      put(this.boxes[kind].title, t(title ?? `chart.${kind}`));
     }
   }
 
