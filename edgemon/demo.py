@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def _process(name: str, words: Sequence[str], folder: Path, stop: threading.Even
             process.kill()
             watcher.join()
             raise WorkerStuck(f"the {name} did not stop within {STOP_WITHIN_S:.0f} s of SIGTERM")
-    if died or process.returncode != 0:
+    stopped = (0, -signal.SIGTERM)  # by itself, or before it had begun to listen for the signal
+    if died or process.returncode not in stopped:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
         failure = DemoFailed(
             f"the {name} ended with exit code {process.returncode}: " + " | ".join(last or ["(it said nothing)"])
