@@ -208,12 +208,11 @@ class Ingest(Link):
             self._heard_ms[one.base] = now_ms
             if isinstance(one.payload, p.Avail):
                 if one.payload.status == "online":
-                    ids.setdefault(one.base, [])  # an empty one: somebody listens
-                    self._told_ms.setdefault(one.base, now_ms)
+                    self._receipt(one.base, [], now_ms)  # an empty one: somebody listens
                 else:
                     self._told_ms.pop(one.base, None)
         for base, committed in ids.items():
-            for start in range(0, max(1, len(committed)), BATCH_ROWS):
+            for start in range(0, len(committed), BATCH_ROWS):
                 self._receipt(base, committed[start : start + BATCH_ROWS], now_ms)
 
     def _listen(self, now_ms: int) -> None:
