@@ -86,6 +86,11 @@ class Player:
         self._ending = False
         self._order = sorted(self._nodes.values(), key=lambda node: node.device.phase_s)
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._wires)
+
     def connect(self, stop: threading.Event) -> None:
         """Wait until every connection stands.
 
@@ -314,6 +319,7 @@ def simulate(
     logging.getLogger("edgemon.messages.commands").setLevel(logging.ERROR)  # refusals are counted, not told one by one
     report = Report({**asdict(ward), "rate": rate, "duration_s": duration_s, "connections": connections})
     player = Player(settings, ward, connections or -(-ward.devices // SHARED_BY), report)
+    _tell(f"{ward.devices} devices, seed {ward.seed}, on {player.connections} connections")
     try:
         player.connect(stop)
         player.play(float("inf") if duration_s is None else duration_s, rate, stop, _tell)
