@@ -579,7 +579,7 @@ def test_the_keyboard_reaches_everything_and_the_skip_link_works(fake: Fake, vis
     page = visit()
     expect(bed(page)).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the beds")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
     for _ in range(7):

@@ -15,6 +15,7 @@ function next() {
 const answer = await fetch("/api/me", { headers: { Accept: "application/json" }, cache: "no-store" }).catch(() => null);
 const me = (await answer?.json().catch(() => null)) ?? {};
 await load(me.language);
+if (me.auth === "open") location.replace(next()); // everybody is in already
 document.title = t("login.title");
 put(id("station"), me.station ?? "edgemon");
 id("csrf").value = me.csrf ?? "";
