@@ -103,7 +103,7 @@ def test_nothing_but_the_public_parts_without_a_login(station: Station) -> None:
             answer = browser.get(path)
             assert answer.status_code == 401, path
             assert set(answer.json()) == {"error"}
-        for path in ("/", f"/bed/{PLACE}", "/devices"):
+        for path in ("/", f"/bed/{PLACE}", "/devices", "/admin"):
             answer = browser.get(path)
             assert answer.status_code == 303
             assert answer.headers["location"].startswith("/login?next=%2F")

@@ -25,6 +25,6 @@ id("enter").href = `/login/oidc?next=${encodeURIComponent(next())}`;
 show(id("form"), me.auth !== "oidc");
 if (me.auth !== "oidc") document.querySelector("[name=name]").focus();
 const error = answer === null ? "unreachable" : new URLSearchParams(location.search).get("error");
-const WORDS = { unreachable: "error.unreachable", limit: "login.limit", stale: "login.stale", oidc: "login.failed" };
+const WORDS = { unreachable: "error.unreachable", limit: "login.limit", stale: "login.stale", oidc: "login.failed", role: "login.role" };
 put(id("refused"), error === null ? "" : t(WORDS[error] ?? "login.refused"));
 show(id("refused"), error !== null);

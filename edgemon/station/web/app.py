@@ -92,6 +92,7 @@ def routes() -> list[BaseRoute]:
         Route("/", page("ward.html")),
         Route("/bed/{place:path}", page("bed.html")),
         Route("/devices", page("health.html")),
+        Route("/admin", page("admin.html")),
         Route("/login", page("login.html", public=True), methods=["GET"]),
         Route("/login", people.login, methods=["POST"]),
         Route("/logout", needs("view", people.logout), methods=["POST"]),
