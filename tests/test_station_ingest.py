@@ -19,7 +19,7 @@ from edgemon.messages import payloads as p
 from edgemon.records import Message
 from edgemon.station.ingest import Ingest
 from edgemon.station.meters import Meters
-from edgemon.station.nouns import Heard, Refused
+from edgemon.station.nouns import Heard, Refused, to_ms
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store, Unfit
 
@@ -209,3 +209,27 @@ def test_silent_devices_hear_now_and_then_that_somebody_listens(
     begin()
     device.say(online(composer()))
     eventually(lambda: len(device.receipts) >= 3, 20, "three empty receipts")
+
+
+def test_a_full_disk_stops_receipts_and_loses_nothing(
+    begin: Callable[..., Ingest], device: Device, store: Store
+) -> None:
+    def room(pages: int) -> None:
+        with store.engine.connect() as connection:  # of the pool's connections the ingest's next one is this one
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    ingest, pi = begin(), composer()
+    device.say(minute(pi))
+    eventually(lambda: len(device.receipted) == 1, 20, "a receipt while there is room")
+    with store.engine.connect() as connection:
+        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+    room(pages)
+    messages = [minute(pi) for _ in range(200)]
+    device.say(*messages)
+    eventually(lambda: any("full" in reason for reason in ingest.unready()), 20, "the word of a full disk")
+    kept = len(device.receipted)
+    assert kept < 201
+    room(2**30)
+    eventually(lambda: set(ids(*messages)) <= set(device.receipted), 30, "all receipts once there is room")
+    found = store.history(f"{BASE}/cot-1", to_ms(messages[0].payload.start) - 1, to_ms(messages[0].payload.start) + 1)  # type: ignore[union-attr]
+    assert len(found.heart_rate.at_ms) == 201

@@ -21,7 +21,7 @@ from edgemon.messages import payloads as p
 from edgemon.records import Cry, Message, Presence, Reading
 from edgemon.station.nouns import Heard, Notice, Refused, to_ts
 from edgemon.station.settings import StationConfig
-from edgemon.station.store import Leadership, Store, Unfit
+from edgemon.station.store import Leadership, Store, Unfit, timescale
 from edgemon.station.store import schema as t
 
 DAY_MS = 86_400_000
@@ -357,3 +357,40 @@ def test_hostile_words_are_kept_as_they_are(store: Store) -> None:
     said: list[Heard] = all_heard([birth(device, software=nasty)])
     store.commit(said)
     assert store.devices()[0].birth.software == nasty  # type: ignore[union-attr]
+
+
+def test_hypertables_are_made_where_the_extension_is_and_its_failure_leaves_plain_tables(postgres: Server) -> None:
+    """The extension's functions are stood for by ones that note that they were called."""
+    store = Store.open(StationConfig(store_url=postgres.database()).store)
+    with store.engine.begin() as connection:
+        assert not timescale.prepare(connection)
+        connection.execute(text(EXTENSION))
+    with store.engine.begin() as connection, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timescale, "FOUND", "SELECT 1")
+        patch.setattr(timescale, "FIVE_MINUTES", "CREATE MATERIALIZED VIEW hr_five_minutes AS SELECT 1 AS one")
+        assert timescale.prepare(connection)
+        asked = connection.execute(text("SELECT what FROM asked")).scalars().all()
+        assert asked == [
+            "hr slot 360",
+            "hr edgemon_now_slot",
+            "belief at_ms 86400000",
+            "belief edgemon_now_ms",
+            "policy",
+        ]
+        connection.execute(text("DROP FUNCTION add_continuous_aggregate_policy"))
+        assert not timescale.prepare(connection)
+    store.commit(all_heard(everything(composer())))
+    assert count(store, "hr") == 1
+    store.close()
+
+
+EXTENSION = """
+CREATE TABLE asked (what TEXT);
+CREATE FUNCTION create_hypertable(r REGCLASS, c NAME, chunk_time_interval BIGINT, if_not_exists BOOL, migrate_data BOOL)
+  RETURNS VOID LANGUAGE SQL AS $$ INSERT INTO asked VALUES (r || ' ' || c || ' ' || chunk_time_interval) $$;
+CREATE FUNCTION set_integer_now_func(r REGCLASS, f REGPROC, replace_if_exists BOOL)
+  RETURNS VOID LANGUAGE SQL AS $$ INSERT INTO asked VALUES (r || ' ' || f) $$;
+CREATE FUNCTION add_continuous_aggregate_policy(v REGCLASS, start_offset BIGINT, end_offset BIGINT,
+  schedule_interval INTERVAL, if_not_exists BOOL)
+  RETURNS VOID LANGUAGE SQL AS $$ INSERT INTO asked VALUES ('policy') $$
+"""

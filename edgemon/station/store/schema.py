@@ -12,7 +12,9 @@ metadata = MetaData()
 SLOT_MS = 10_000
 BIG = BigInteger().with_variant(Integer, "sqlite")  # what SQLite numbers rows by must be called INTEGER
 
-turn = Table("turn", metadata, Column("single", Integer, primary_key=True), Column("change", BigInteger, nullable=False))
+turn = Table(
+    "turn", metadata, Column("single", Integer, primary_key=True), Column("change", BigInteger, nullable=False)
+)
 
 now = Table(
     "now",

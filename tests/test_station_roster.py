@@ -1,0 +1,152 @@
+"""Cards and the station's own alarms: ages, what is stale, who is worst, when silence counts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from heard import NOW_MS, OUTBOX, PLACE
+from hypothesis import given
+from hypothesis import strategies as st
+from wire import alarm_event, composer, patient, stamp
+
+from edgemon.messages import payloads as p
+from edgemon.records import Activation, Message, Presence, Priority, Reading, Reason
+from edgemon.station.nouns import BedNow, Notice, Pulse, to_ms
+from edgemon.station.roster import CALM_RANK, card, order
+from edgemon.station.rules import judge
+
+SILENCE_S = 45.0
+EMPTY = BedNow(
+    place=PLACE, label="cot-1", avail=None, state=None, state_received_ms=None, heart_rate=None,
+    heart_rate_received_ms=None, health=None, alarms=(), notices=(), last_heard_ms=None, clock_offset_ms=None, change=1,
+)  # fmt: skip
+QUIET = {"silence_ms": 45_000, "since_ms": 0}
+
+
+def said(message: Message) -> p.Payload:
+    assert isinstance(message.payload, p.Payload)
+    return message.payload
+
+
+def bed(**more: object) -> BedNow:
+    """A bed of which all is known."""
+    device = composer()
+    known: dict[str, object] = {
+        "state": said(device.state(patient(), [], stamp())), "state_received_ms": NOW_MS, "last_heard_ms": NOW_MS,
+        "avail": said(device.avail("online", stamp(), connection=1)),
+    }  # fmt: skip
+    return dataclasses.replace(EMPTY, **(known | more))
+
+
+def alarm(condition: str = "hr_high", presence: Presence = Presence.ON, **more: object) -> p.Alarm:
+    event = dataclasses.replace(alarm_event(condition, presence=presence), **more)
+    payload = said(composer().alarm(event, stamp()))
+    assert isinstance(payload, p.Alarm)
+    return payload
+
+
+def test_values_are_as_old_as_their_observation_and_stale_after_the_silence() -> None:
+    fresh, old = (card(bed(), NOW_MS + after_ms, SILENCE_S) for after_ms in (1_000, 44_500))
+    assert (fresh.readings["sleep"].age_ms, fresh.readings["sleep"].stale, fresh.silent) == (2_000, False, False)
+    assert (old.readings["sleep"].stale, old.readings["face"].stale, old.silent) == (True, False, False)
+    assert card(bed(), NOW_MS + 45_001, SILENCE_S).silent
+
+
+def test_what_is_off_is_left_out_and_what_is_unknown_has_its_reason() -> None:
+    shown = card(bed(), NOW_MS, SILENCE_S).readings
+    assert "pain_cue" not in shown
+    assert (shown["cry"].value, shown["cry"].reason) == (None, "dark")
+
+
+def test_the_newer_of_two_heart_rates_is_shown() -> None:
+    vital = said(composer().heart_rate("cot-1", Reading(None, Reason.MOTION, 0.0, 99.0, 100.0), stamp()))
+    assert isinstance(vital, p.HeartRateVital)
+    newer, older = (
+        card(bed(heart_rate=vital.heart_rate, heart_rate_received_ms=NOW_MS + ms), NOW_MS, SILENCE_S).heart_rate
+        for ms in (1, -1)
+    )
+    assert newer is not None
+    assert older is not None
+    assert (newer.bpm, newer.reason, older.bpm) == (None, "motion", 142.3)
+    assert card(EMPTY, NOW_MS, SILENCE_S).heart_rate is None
+
+
+def test_alarms_of_state_and_health_are_told_before_their_own_message_comes() -> None:
+    device = composer()
+    state = said(device.state(patient(), [alarm_event("hr_low", revision=2)], stamp()))
+    wide = [alarm_event("overheated", bed="_device")]
+    health = said(device.health(stamp(), uptime_s=1, cameras=[], stages=[], outbox=OUTBOX, active_alarms=wide))
+    known = alarm("hr_low", Presence.ACK)
+    shown = card(bed(state=state, health=health, alarms=(known,)), NOW_MS, SILENCE_S).alarms
+    assert {(one.condition, one.place.rpartition("/")[2], one.presence, one.limit) for one in shown} == {
+        ("hr_low", "cot-1", "on", 200.0),
+        ("overheated", "_device", "on", None),
+    }
+
+
+def test_pauses_are_those_of_the_alarms() -> None:
+    paused = alarm(activation=Activation.AUDIO_PAUSED)
+    assert card(bed(alarms=(paused, alarm("hr_low"))), NOW_MS, SILENCE_S).pauses == ("audio_paused",)
+
+
+def test_the_worst_comes_first() -> None:
+    notice = Notice(PLACE, "no_data", Priority.MEDIUM, NOW_MS)
+    beds = {
+        "high": bed(alarms=(alarm(priority=Priority.HIGH),)),
+        "medium": bed(notices=(notice,)),
+        "low": bed(alarms=(alarm(priority=Priority.LOW),)),
+        "acknowledged": bed(alarms=(alarm(presence=Presence.ACK, priority=Priority.HIGH),)),
+        "silent": bed(last_heard_ms=NOW_MS - 46_000),
+        "calm 2": bed(),
+        "calm 10": bed(),
+    }
+    cards = [card(dataclasses.replace(one, label=label), NOW_MS, SILENCE_S) for label, one in beds.items()]
+    assert [one.label for one in order(reversed(cards))] == list(beds)
+    assert cards[-1].rank == CALM_RANK
+
+
+@given(st.lists(st.text(max_size=12), max_size=8))
+def test_any_labels_have_an_order(labels: list[str]) -> None:
+    cards = [card(dataclasses.replace(EMPTY, label=label), NOW_MS, SILENCE_S) for label in labels]
+    assert sorted(one.label for one in order(cards)) == sorted(labels)
+
+
+def test_an_alarm_is_dated_by_our_clock() -> None:
+    onset_ms = to_ms(alarm().onset)
+    shifts = [
+        card(bed(alarms=(alarm(),), clock_offset_ms=ms), NOW_MS, SILENCE_S).alarms[0].onset_ms - onset_ms
+        for ms in (None, 900, 60_000)
+    ]
+    assert shifts == [0, 0, 60_000]
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "online", "expected"),
+    [
+        (NOW_MS - 45_000, "online", None),
+        (NOW_MS - 45_001, "online", "no_data"),
+        (NOW_MS - 45_001, "stopping", "no_data"),
+        (NOW_MS - 99_999, "offline", "device_offline"),
+        (NOW_MS, "offline", "device_offline"),
+        (NOW_MS - 45_001, "unknown", "no_data"),
+    ],
+)
+def test_silence_and_an_offline_device_are_alarms(heard_ms: int, online: str, expected: str | None) -> None:
+    found = judge([Pulse(PLACE, heard_ms, online)], [], NOW_MS, **QUIET)  # type: ignore[arg-type]
+    assert [one.condition for one in found.opened] == ([expected] if expected else [])
+
+
+def test_what_stands_is_closed_by_a_word_of_the_bed_alone() -> None:
+    stands = Notice(PLACE, "no_data", Priority.MEDIUM, NOW_MS - 9)
+    silent, heard = Pulse(PLACE, NOW_MS - 99_999, "online"), Pulse(PLACE, NOW_MS, "online")
+    assert judge([silent], [stands], NOW_MS, silence_ms=45_000, since_ms=NOW_MS) == judge([], [], NOW_MS, **QUIET)
+    assert judge([heard], [stands], NOW_MS, **QUIET).closed == (stands,)
+    gone = judge([dataclasses.replace(silent, online="offline")], [stands], NOW_MS, **QUIET)
+    assert ([one.condition for one in gone.opened], gone.closed) == (["device_offline"], (stands,))
+
+
+def test_a_station_that_just_began_to_listen_blames_nobody_for_its_own_silence() -> None:
+    silent = [Pulse(PLACE, 0, "online")]
+    assert judge(silent, [], NOW_MS, silence_ms=45_000, since_ms=NOW_MS - 45_000).opened == ()
+    assert len(judge(silent, [], NOW_MS, silence_ms=45_000, since_ms=NOW_MS - 45_001).opened) == 1
