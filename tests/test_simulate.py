@@ -267,6 +267,10 @@ def played(broker: Broker, folder: Path, *words: str) -> tuple[int, dict[str, ob
     return code, json.loads((folder / "report.json").read_text())
 
 
+def alarms(told: list[tuple[str, p.Payload | None]]) -> list[tuple[str, p.Alarm]]:
+    return [(topic, payload) for topic, payload in told if isinstance(payload, p.Alarm)]
+
+
 def test_a_ward_is_played_receipted_and_accounted_for(broker: Broker, tmp_path: Path) -> None:
     """The report names what the station heard, and nothing else; what ended is taken off the broker."""
     with station(broker) as listener:
@@ -285,7 +289,8 @@ def test_a_ward_is_played_receipted_and_accounted_for(broker: Broker, tmp_path: 
     assert any(isinstance(payload, p.Durable) and payload.replay for _, payload in told)
     statuses = {payload.status for _, payload in told if isinstance(payload, p.Avail)}
     assert statuses == {"online", "offline", "stopping"}
-    ends = {t for t, payload in told if isinstance(payload, p.Alarm) and payload.presence is Presence.OFF}
+    newest = dict(sorted(alarms(told), key=lambda one: one[1].seq))
+    ends = {topic for topic, alarm in newest.items() if alarm.presence is Presence.OFF}
     assert ends
     assert ends <= {topic for topic, payload in told if payload is None}
     commands = report["commands"]

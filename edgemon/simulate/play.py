@@ -28,6 +28,7 @@ from edgemon.errors import DeliveryError
 from edgemon.messages import address, decode
 from edgemon.messages import payloads as p
 from edgemon.messages.commands import Reply
+from edgemon.messages.outbox import LIVE_S
 from edgemon.messages.rows import CLEARS
 from edgemon.records import Message
 from edgemon.simulate.device import Device, Ward
@@ -61,7 +62,7 @@ class Player:
         DeliveryError: a certificate, key or password file is missing, wrong or readable by everybody.
     """
 
-    def __init__(self, settings: Mqtt, ward: Ward, connections: int, report: Report) -> None:
+    def __init__(self, settings: Mqtt, ward: Ward, connections: int, rate: float, report: Report) -> None:
         self.report = report
         self._selector = selectors.DefaultSelector()
         self._alone = connections >= ward.devices
@@ -79,7 +80,7 @@ class Player:
                 rng = Random(f"{ward.seed}/{device.name}/post")  # noqa: S311  (chance, not secrets)
                 post = Post(
                     rng, receipts=ward.delivery == "receipt", resend_after_s=settings.resend_after_s,
-                    faults=ward.faults,
+                    faults=ward.faults, live_s=LIVE_S / rate,
                 )  # fmt: skip
                 self._nodes[device.base] = Node(device, post, wire)
         self._receipts = ward.delivery == "receipt"
@@ -318,7 +319,7 @@ def simulate(
     """
     logging.getLogger("edgemon.messages.commands").setLevel(logging.ERROR)  # refusals are counted, not told one by one
     report = Report({**asdict(ward), "rate": rate, "duration_s": duration_s, "connections": connections})
-    player = Player(settings, ward, connections or -(-ward.devices // SHARED_BY), report)
+    player = Player(settings, ward, connections or -(-ward.devices // SHARED_BY), rate, report)
     _tell(f"{ward.devices} devices, seed {ward.seed}, on {player.connections} connections")
     try:
         player.connect(stop)

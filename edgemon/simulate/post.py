@@ -45,11 +45,13 @@ class Outgoing:
 class Post:
     """The messages of one device on their way; `now_s` is monotonic.
 
-    `faults` lets some messages come late, behind newer ones, and some twice.
+    `faults` lets some messages come late, behind newer ones, and some twice. What is older than `live_s` is history.
     """
 
-    def __init__(self, rng: Random, *, receipts: bool, resend_after_s: float, faults: float) -> None:
-        self._rng, self._receipts, self._resend_after_s = rng, receipts, resend_after_s
+    def __init__(
+        self, rng: Random, *, receipts: bool, resend_after_s: float, faults: float, live_s: float = LIVE_S
+    ) -> None:
+        self._rng, self._receipts, self._resend_after_s, self._live_s = rng, receipts, resend_after_s, live_s
         self._odds = DISORDER * faults
         self.online = False
         self.made: dict[str, str] = {}  # every durable id that was ever put -> name of its topic
@@ -200,7 +202,7 @@ class Post:
 
     def _outgoing(self, row: Row, now_s: float) -> Outgoing:
         age_s, payload = now_s - row.put_s, row.payload
-        if age_s > LIVE_S and self._active.get(row.topic) is not row:
+        if age_s > self._live_s and self._active.get(row.topic) is not row:
             payload = payload.replace(b'"replay":false', b'"replay":true', 1)
         expiry_s = None if row.expiry_s is None else max(1, row.expiry_s - int(age_s))
         return Outgoing(row.topic, payload, row.qos, row.retain, expiry_s, row.id)
