@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,6 +58,7 @@ class Base:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writers = engine.execution_options(writes=True)
+        self._turn = threading.Lock()  # SQLite itself lets the lucky in first
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -66,8 +68,13 @@ class Base:
     @contextmanager
     def _writing(self) -> Iterator[tuple[Connection, int]]:
         """A transaction, and the number of its changes; nobody else writes until it ends."""
-        with told(), self._writers.begin() as connection:
-            yield connection, take_turn(connection)
+        if not self._turn.acquire(timeout=BUSY_S):
+            raise StoreUnavailable(f"the store cannot be used: this process has been writing for {BUSY_S:g} s")
+        try:
+            with told(), self._writers.begin() as connection:
+                yield connection, take_turn(connection)
+        finally:
+            self._turn.release()
 
 
 def take_turn(connection: Connection) -> int:

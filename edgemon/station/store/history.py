@@ -163,14 +163,21 @@ def _alarms(connection: Connection, place: str, from_ms: int, to_ms: int) -> tup
             select(table).where(*within).order_by(table.c.at_ms.desc()).limit(MAX_ALARM_LINES)
         ).all()
 
-    lines = [
-        AlarmLine("device", row.condition, row.phase, row.presence, row.priority, row.kind, row.onset_ms, row.at_ms,
-                  row.value, row.limit_, row.unit, row.alarm_id, row.revision, row.ack_by, row.ack_ms, bool(row.replay))
-        for row in of(t.alarm_log)
-    ]  # fmt: skip
-    lines += [
-        AlarmLine("station", row.condition, row.phase, row.presence, row.priority, "technical", row.since_ms, row.at_ms,
-                  None, None, None, None, None, row.ack_by, row.ack_ms, replay=False)
-        for row in of(t.notice_log)
-    ]  # fmt: skip
+    lines = [device_line(row) for row in of(t.alarm_log)] + [station_line(row) for row in of(t.notice_log)]
     return tuple(sorted(lines, key=lambda line: line.at_ms)[-MAX_ALARM_LINES:])
+
+
+def device_line(row: Found) -> AlarmLine:
+    """A row of `alarm_log`."""
+    return AlarmLine(
+        "device", row.condition, row.phase, row.presence, row.priority, row.kind, row.onset_ms, row.at_ms, row.value,
+        row.limit_, row.unit, row.alarm_id, row.revision, row.ack_by, row.ack_ms, bool(row.replay),
+    )  # fmt: skip
+
+
+def station_line(row: Found) -> AlarmLine:
+    """A row of `notice_log`."""
+    return AlarmLine(
+        "station", row.condition, row.phase, row.presence, row.priority, "technical", row.since_ms, row.at_ms,
+        None, None, None, None, None, row.ack_by, row.ack_ms, replay=False,
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Row, Select, Table, insert, select, union_all, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, insert, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edgemon.messages import payloads as p
@@ -213,16 +213,19 @@ class Reading(Base):
             upsert = INSERTS[connection.dialect.name](t.notice)
             keys = ("place", "condition")
             others = {column.name: upsert.excluded[column.name] for column in t.notice.c if column.name not in keys}
-            for one in starts:
-                if (one.place, one.condition) not in stand:
-                    fresh = _notice_row(one, change)
-                    connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=others), fresh)
-                    _log(connection, one, "start", "on", now_ms)
-            for one in ends:
-                if (known := stand.get((one.place, one.condition))) is not None:
-                    gone = {"presence": OFF, "closed_ms": now_ms, "change": change}
-                    connection.execute(update(t.notice).where(*_is(one.place, one.condition)).values(gone))
-                    _log(connection, known, "end", OFF, now_ms)
+            fresh = {(one.place, one.condition): one for one in starts if (one.place, one.condition) not in stand}
+            gone = {key: stand[key] for one in ends if (key := (one.place, one.condition)) in stand}
+            if fresh:
+                rows = [_notice_row(one, change) for one in fresh.values()]
+                connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=others), rows)
+            if gone:
+                over = update(t.notice).where(*_is(bindparam("at_place"), bindparam("of_condition")))
+                rows = [{"at_place": place, "of_condition": condition} for place, condition in gone]
+                connection.execute(over.values(presence=OFF, closed_ms=now_ms, change=change), rows)
+            logged = [_log_row(one, "start", "on", now_ms) for one in fresh.values()]
+            logged += [_log_row(one, "end", OFF, now_ms) for one in gone.values()]
+            if logged:
+                connection.execute(insert(t.notice_log), logged)
 
     def acknowledge_notice(self, place: str, condition: str, by: str, now_ms: int) -> bool:
         """End the signal of one; False where it does not stand or was acknowledged before."""
@@ -233,7 +236,7 @@ class Reading(Base):
             acked = {"ack_by": by, "ack_ms": now_ms, "change": change}
             connection.execute(update(t.notice).where(*_is(place, condition)).values(acked))
             told = Notice(place, row.condition, Priority(row.priority), row.since_ms, by, now_ms)
-            _log(connection, told, "update", "ack", now_ms)
+            connection.execute(insert(t.notice_log), _log_row(told, "update", "ack", now_ms))
             return True
 
 
@@ -314,15 +317,13 @@ def _notice_row(notice: Notice, change: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _is(place: str, condition: str) -> tuple[Any, Any]:
+def _is(place: Any, condition: Any) -> tuple[Any, Any]:
     return t.notice.c.place == place, t.notice.c.condition == condition
 
 
-def _log(connection: Connection, notice: Notice, phase: str, presence: str, now_ms: int) -> None:
-    connection.execute(
-        insert(t.notice_log).values(
-            place=notice.place, condition=notice.condition, phase=phase, presence=presence,
-            priority=notice.priority.value, since_ms=notice.since_ms, at_ms=now_ms,
-            ack_by=notice.ack_by, ack_ms=notice.ack_ms,
-        )
-    )  # fmt: skip
+def _log_row(notice: Notice, phase: str, presence: str, now_ms: int) -> dict[str, object]:
+    return {
+        "place": notice.place, "condition": notice.condition, "phase": phase, "presence": presence,
+        "priority": notice.priority.value, "since_ms": notice.since_ms, "at_ms": now_ms,
+        "ack_by": notice.ack_by, "ack_ms": notice.ack_ms,
+    }  # fmt: skip

@@ -11,6 +11,7 @@ from edgemon.station.store.engine import connect
 from edgemon.station.store.history import Histories
 from edgemon.station.store.people import People
 from edgemon.station.store.reading import Reading
+from edgemon.station.store.records import Records
 from edgemon.station.store.upgrade import upgrade
 from edgemon.station.store.writing import Writing
 
@@ -23,7 +24,7 @@ AGES = (
 )  # fmt: skip
 
 
-class Store(Writing, Reading, People, Histories):
+class Store(Writing, Reading, People, Histories, Records):
     """The store of a station; every method may raise `StoreUnavailable`.
 
     Safe for many threads, and one store serves many processes. Readers never wait for writers. Read `newest_change`
