@@ -25,18 +25,22 @@ def programs() -> Path:
 
 
 class Server:
-    """One server."""
+    """One server; without `fsync` what it commits survives its clients' death, and not the machine's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
         self._programs, self.port = programs(), free_port()
         self.folder = folder = Path(tempfile.mkdtemp(prefix="edgemon-postgres-"))  # pytest's let only their owner in
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
         self._do("initdb", "-D", str(folder / "data"), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8")
-        options = (  # without fsync, for only its clients are killed
-            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        )
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        options += f" -c fsync={'on' if fsync else 'off'}"
         self._do("pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "log"), "-o", options, "-w", "start")
+
+    @property
+    def pid(self) -> int:
+        """Of the process whose children all others are."""
+        return int((self.folder / "data/postmaster.pid").read_text().splitlines()[0])
 
     def database(self) -> str:
         """The database, emptied; its address as the station's configuration gives it."""
