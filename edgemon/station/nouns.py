@@ -300,6 +300,36 @@ class AlarmLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """One alarm from its onset on, by what was told of it last.
+
+    It stands; or its end was told; or neither, for its device was cut off or replaced.
+    """
+
+    place: str
+    key: str  # names it at its place
+    line: AlarmLine
+    activation: str | None  # while it stands
+    fate: Literal["stands", "ended", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """Heart rate over one minute as a device told it; None where no estimate was valid."""
+
+    id: str
+    place: str
+    start_ms: int
+    end_ms: int
+    min: float | None
+    median: float | None
+    max: float | None
+    valid_share: float
+    estimates: int
+    received_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """Since when anything is known, and the share of the time from then on for which each was known."""
 

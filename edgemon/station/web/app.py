@@ -26,7 +26,7 @@ from edgemon.station.meters import Meters
 from edgemon.station.nouns import Publish
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
-from edgemon.station.web import acts, api, health, people
+from edgemon.station.web import acts, api, fhir, health, people
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
     Guard,
@@ -111,6 +111,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/accounts", needs("administer", people.add_account), methods=["POST"]),
         Route("/api/accounts/{name}", needs("administer", people.change_account), methods=["PATCH"]),
         Route("/api/audit", needs("administer", api.audit)),
+        *fhir.routes(),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", health.metrics),
