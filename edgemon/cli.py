@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,14 +198,20 @@ def _station_user(args: argparse.Namespace) -> int:
     return change(_station_config(args), args.act, args.name, role=args.role, password_file=args.password_file)
 
 
+def _station_export(args: argparse.Namespace) -> int:
+    from edgemon.station.export import export
+
+    for path in export(_station_config(args), args.place, args.day, args.out, args.format):
+        print(path)
+    return 0
+
+
 def _station_arguments(parser: Parser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the YAML configuration of the station")
+    _station_store(parser, default=None)
     parser.add_argument("--host", help="where browsers find it (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="(default 8080)")
-    parser.add_argument(
-        "--store", metavar="URL", help="sqlite:///FILE (default station.db) | postgresql://USER@HOST/NAME"
-    )
-    words = parser.add_subparsers(dest="word", metavar="[user]")
+    words = parser.add_subparsers(dest="word", metavar="[user | export]")
+    _station_export_arguments(words.add_parser("export", help="write a bed's day into files, one a table"))
     acts = words.add_parser("user", help="add or change a local user").add_subparsers(dest="act", required=True)
     for act, help_text in (
         ("add", "let somebody in"), ("role", "change what somebody may do"), ("password", "give a new password"),
@@ -217,6 +224,25 @@ def _station_arguments(parser: Parser) -> None:
         if act in ("add", "password"):
             one.add_argument("--password-file", type=Path, metavar="FILE", help="(default: asked for)")
         one.set_defaults(run=_station_user, role=None, password_file=None)
+
+
+def _station_store(parser: Parser, default: str | None) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", default=default, help="the YAML configuration of the station"
+    )
+    parser.add_argument(
+        "--store", metavar="URL", default=default,
+        help="sqlite:///FILE (default station.db) | postgresql://USER@HOST/NAME",
+    )  # fmt: skip
+
+
+def _station_export_arguments(parser: Parser) -> None:
+    _station_store(parser, default=argparse.SUPPRESS)  # they may stand before the word, or behind it
+    parser.add_argument("--place", required=True, metavar="SITE/UNIT/DEVICE/BED")
+    parser.add_argument("--day", required=True, type=date.fromisoformat, metavar="YYYY-MM-DD", help="of UTC")
+    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    parser.set_defaults(run=_station_export)
 
 
 COMMANDS = (

@@ -26,7 +26,7 @@ from edgemon.station.meters import Meters
 from edgemon.station.nouns import Publish
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
-from edgemon.station.web import acts, api, fhir, health, people
+from edgemon.station.web import acts, api, fhir, files, health, people
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
     Guard,
@@ -100,6 +100,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/beds", needs("view", api.beds)),
         Route("/api/live", needs("view", live)),
         Route("/api/beds/{place:path}/history", needs("view", api.history)),
+        Route("/api/beds/{place:path}/export", needs("view", files.export)),
         Route("/api/beds/{place:path}/acknowledge", needs("acknowledge", acts.acknowledge), methods=["POST"]),
         Route("/api/beds/{place:path}/pause", needs("acknowledge", acts.pause), methods=["POST"]),
         Route("/api/commands/{cmd_id}", needs("view", acts.command)),
