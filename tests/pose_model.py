@@ -14,7 +14,9 @@ LYING = np.array(
      [0, -18], [0, -8]], float,
 )  # fmt: skip
 LYING -= LYING.mean(axis=0)
-"""Where the joints lie from the centre, in cells of 4 px of the network's input."""
+LYING *= 20 / np.linalg.norm(LYING, axis=1).max()
+"""Where the joints lie from the centre, in cells of 4 px of the network's input: as large as closer looks show them
+(squares of 192 px, 1.2 times its reach), so that all looks say the same."""
 THRESHOLDS = {"centre": 0.3, "visible": 0.4, "posture": 0.6}
 
 
@@ -31,7 +33,7 @@ def graph(size_px: tuple[int, int], images: int | str, attributes: bool) -> byte
     bias[15:43] = -LYING.reshape(-1)
     if attributes:
         weight[[43, 46], 2], bias[[43, 46]] = 20 / (16 * 255), -10  # supine and head left where blue is bright
-        bias[[50, 51]] = 1, 0.5  # always upright, and 1.5 times as large as 64 px
+        bias[[50, 51]] = 1, np.log2(80 / 64)  # always upright, and of a reach of 20 cells
     width, height = size_px
     nodes = [
         helper.make_node("Conv", ["images", "weight", "bias"], ["all"], kernel_shape=[4, 4], strides=[4, 4]),

@@ -362,7 +362,7 @@ def test_the_configuration_builds_it_and_check_doctor_and_bench_know_it(
 @pytest.mark.parametrize(
     ("mode", "run_s", "verdict"),
     [
-        ("single", 0.04, "ok"),
+        ("single", 0.02, "ok"),
         ("single", 0.1, "warn"),
         ("batch", 0.1, "warn"),
         ("single", 0.025, "ok"),

@@ -125,7 +125,7 @@ def test_a_network_of_depth_reads_depth(folder: Path) -> None:
     near_mm = 200 * np.exp(-((columns - 160) ** 2 + (rows - 120) ** 2) / (2 * 20**2))
     (pose,) = looked(folder, (900 - near_mm).astype(np.uint16), name="pose-depth")
     assert isinstance(pose, Pose)
-    assert centre_px(pose) == pytest.approx((160, 120), abs=6)
+    assert centre_px(pose) == pytest.approx((160, 120), abs=8)
 
 
 def test_a_network_that_fails_is_told_for_every_bed_that_it_was_shown(folder: Path) -> None:

@@ -15,7 +15,7 @@ from edgemon.errors import ModelError
 from edgemon.inference import Model, Tensor, letterbox, prepare
 from edgemon.manifest import IMAGES
 from edgemon.observations.pose import CELL_PX, decode, distinct
-from edgemon.observations.pose_spots import Spot, cut, put_back, spots
+from edgemon.observations.pose_spots import Spot, cut, fitted, put_back, spots
 from edgemon.records import KEYPOINTS, Frame, Pose
 
 Mode = Literal["single", "batch", "grid"]
@@ -24,7 +24,7 @@ Tile = tuple[int, int, int, int]  # left, top, width, height in px
 Maps = tuple[Tensor, ...]  # heatmap, offset and, where the network tells them, attributes, of one picture
 
 OUTPUTS: Final = {"heatmap": len(KEYPOINTS) + 1, "offset": 2 * len(KEYPOINTS), "attributes": 9}  # name: channels
-LOOKS: Final = 2  # at most, at each infant: at the whole picture, and from close by
+LOOKS: Final = 3  # for each infant: at the whole picture, from close by, and at the square that then fits
 GREY: Final = 114  # what lies beside the pictures, as in `letterbox`
 
 
@@ -42,22 +42,35 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Close:
+    """A look at the square around one infant, `side_px` wide."""
+
+    spot: Spot
+    look: Look
+    side_px: int
+
+    def poses(self, *, visible: float, posture: float) -> tuple[Pose, ...]:
+        """The infant in px of the picture."""
+        found = self.look.poses(visible=visible, posture=posture)
+        return tuple(put_back(pose, self.spot, self.side_px) for pose in found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """One picture: the look at all of it, and closer ones at the infants found; None of networks without spots."""
 
     whole: Look
-    close: tuple[tuple[Spot, Look], ...] | None
-    side_px: int  # of the squares that were looked at
+    close: tuple[Close, ...] | None
 
     def poses(self, *, centre: float, visible: float, posture: float, several: bool = False) -> tuple[Pose, ...]:
         """The infants at these thresholds, best first, in the picture's pixels; at most one unless `several`."""
         if self.close is None:
             return self.whole.poses(centre=centre, visible=visible, posture=posture, several=several)
         found = [
-            put_back(pose, spot, self.side_px)
-            for spot, look in self.close
-            if spot.score >= centre
-            for pose in look.poses(visible=visible, posture=posture)
+            pose
+            for close in self.close
+            if close.spot.score >= centre
+            for pose in close.poses(visible=visible, posture=posture)
         ]
         return distinct(found) if several else tuple(found[:1])
 
@@ -109,20 +122,26 @@ class PoseNetwork:
 
     def look(self, pictures: Sequence[Image], *, centre_from: float = 0.0, several: bool = False) -> list[Seen]:
         """At all pictures (H, W, 3), then from close by at the infants in them whose centres reach `centre_from`."""
-        side_px = min(self.manifest.input.size_px)
         looks = self._look(pictures) if pictures else []
         if not self._spots:
-            return [Seen(look, None, side_px) for look in looks]
+            return [Seen(look, None) for look in looks]
         found = [
-            tuple(spots(look.maps[0], look.maps[2], look.scale, centre_from=centre_from, several=several))
-            for look in looks
+            (n, spot)
+            for n, look in enumerate(looks)
+            for spot in spots(look.maps[0], look.maps[2], look.scale, centre_from=centre_from, several=several)
         ]
-        squares = [cut(p, spot, side_px) for p, there in zip(pictures, found, strict=True) for spot in there]
-        close = iter(self._look(squares) if squares else ())
-        return [
-            Seen(look, tuple((spot, next(close)) for spot in there), side_px)
-            for look, there in zip(looks, found, strict=True)
-        ]
+        better = []
+        for n, rough in self._closer(pictures, found):
+            (pose,) = rough.poses(visible=self._visible_from, posture=1.0)
+            better.append((n, fitted(pose, rough.spot.score)))
+        close = self._closer(pictures, better)
+        return [Seen(look, tuple(each for m, each in close if m == n)) for n, look in enumerate(looks)]
+
+    def _closer(self, pictures: Sequence[Image], where: Sequence[tuple[int, Spot]]) -> list[tuple[int, Close]]:
+        """At the square around each spot, which is told with the number of its picture."""
+        side_px = min(self.manifest.input.size_px)
+        looks = self._look([cut(pictures[n], spot, side_px) for n, spot in where]) if where else []
+        return [(n, Close(spot, look, side_px)) for (n, spot), look in zip(where, looks, strict=True)]
 
     def _each(self, pictures: Sequence[Image]) -> list[Look]:
         return [self._batch([picture])[0] for picture in pictures]

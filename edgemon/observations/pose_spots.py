@@ -1,8 +1,9 @@
 """Where in a picture an infant lies, which way round and how large: the network finds it first, then looks closely.
 
 The first look at a whole picture tells of each infant its centre, the way of its crown and how far its joints reach;
-the second is at the square around it, set upright, in which every infant is about equally large. So what has to be
-learned of joints is small, and each infant gets all of the network's pixels, wherever the camera hangs.
+the second is at the square around it, set upright, in which every infant is about equally large; the third at the
+square that the joints then tell, which fits better. So what has to be learned of joints is small, and each infant gets
+all of the network's pixels, wherever the camera hangs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgemon.observations.pose import CELL_PX, centres
-from edgemon.records import Pose
+from edgemon.records import KEYPOINTS, Pose
 
 Image = NDArray[np.uint8]
 Tensor = NDArray[np.float32]
@@ -25,6 +26,7 @@ Tensor = NDArray[np.float32]
 SINE, COSINE, REACH = 6, 7, 8  # channels of the attributes
 REACH_PX: Final = 64.0  # of the network's input: what a reach of 0 octaves is
 ROOM: Final = 1.2  # half the side of the square, in reaches
+_NECK, *_HIPS = (KEYPOINTS.index(name) for name in ("neck", "left_hip", "right_hip"))
 _OCTAVES: Final = 3.0  # at most more or fewer than REACH_PX
 
 
@@ -70,10 +72,19 @@ def cut(picture: Image, spot: Spot, side_px: int) -> Image:
     return np.asarray(square, np.uint8)
 
 
+def fitted(pose: Pose, score: float) -> Spot:
+    """The square that fits told joints."""
+    places = pose.keypoints[:, :2].astype(float)
+    x, y = places.mean(axis=0)
+    across, up = places[_NECK] - places[_HIPS].mean(axis=0)
+    half_px = ROOM * max(1.0, float(np.linalg.norm(places - (x, y), axis=1).max()))
+    return Spot(float(x), float(y), half_px, math.degrees(math.atan2(across, -up)), score)
+
+
 def put_back(pose: Pose, spot: Spot, side_px: int) -> Pose:
-    """Joints told of the square in px of the picture, and the spot's own score."""
+    """Joints told of the square in px of the picture; the score is DEKR's: the centre's times the joints' mean."""
     matrix = spot.to_square(side_px)
     keypoints = pose.keypoints.copy()
     places = pose.keypoints[:, :2].astype(np.float64) - matrix[:, 2]
     keypoints[:, :2] = places @ np.linalg.inv(matrix[:, :2]).T
-    return replace(pose, keypoints=keypoints, score=spot.score)
+    return replace(pose, keypoints=keypoints, score=spot.score * float(pose.keypoints[:, 2].mean()))
