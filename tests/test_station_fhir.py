@@ -19,6 +19,7 @@ from edgemon.messages import payloads as p
 from edgemon.records import Activation, Kind, Phase, Presence, Priority, Reason, Sleep
 from edgemon.station import fhir
 from edgemon.station.nouns import AlarmLine, BedNow, DeviceNow, Episode, Minute, Span, to_ts
+from edgemon.station.web.fhir import ISSUES, KINDS
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 FHIR = "application/fhir+json"
@@ -26,6 +27,7 @@ FHIR = "application/fhir+json"
 levels = st.text("abcXYZ019_.:@-", min_size=1, max_size=128).filter(lambda text: text[0] not in ".")
 places = st.tuples(levels, levels, levels, levels).map("/".join)
 times = st.integers(0, 4_000_000_000_000)
+claims = times | st.integers(-(2**53), 2**53)  # what a device may say of its clock
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(min_size=1, max_size=40)
 maybe = lambda strategy: st.none() | strategy  # noqa: E731
@@ -43,8 +45,8 @@ lines = st.builds(
     AlarmLine, source=st.sampled_from(["device", "station"]), condition=levels,
     phase=st.sampled_from([str(phase) for phase in Phase]), presence=st.sampled_from([str(one) for one in Presence]),
     priority=st.sampled_from([str(one) for one in Priority]), kind=st.sampled_from([str(one) for one in Kind]),
-    onset_ms=times, at_ms=times, value=maybe(numbers), limit=maybe(numbers), unit=maybe(st.text(max_size=10)),
-    alarm_id=maybe(levels), revision=maybe(st.integers(1, 2**31 - 1)), ack_by=maybe(levels), ack_ms=maybe(times),
+    onset_ms=claims, at_ms=times, value=maybe(numbers), limit=maybe(numbers), unit=maybe(st.text(max_size=10)),
+    alarm_id=maybe(levels), revision=maybe(st.integers(1, 2**53)), ack_by=maybe(levels), ack_ms=maybe(claims),
     replay=st.booleans(),
 )  # fmt: skip
 episodes = st.builds(
@@ -139,6 +141,33 @@ def test_devices(name: str, status: str, software: str | None, beds: list[str]) 
     known = DeviceNow(f"site/nicu/{name}", avail, birth, None, None, None, 0, 0, 0, (), 1)
     assert check(fhir.device(known, beds))["identifier"][0]["value"] == known.base
     check(fhir.station_device("st1", "1.0"))
+
+
+pages = st.lists(
+    st.one_of(
+        minutes.map(fhir.heart_rate_minute), st.builds(fhir.sleep, places, spans),
+        st.builds(fhir.communication, episodes, texts.filter(str.strip)),
+        places.map(lambda place: fhir.location(place, "7")),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(pages, st.booleans())
+def test_pages_are_bundles(page: list[dict[str, Any]], more: bool) -> None:
+    home = "http://127.0.0.1:8080/fhir"
+    links = {"self": f"{home}/Observation"} | ({"next": f"{home}/Observation?_page=1~a"} if more else {})
+    told = check(fhir.bundle(home, page, links))
+    assert [entry["resource"] for entry in told.get("entry", [])] == page
+    assert all(entry["fullUrl"].startswith(f"{home}/") for entry in told.get("entry", []))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(sorted(set(ISSUES.values()))), texts.filter(str.strip), times)
+def test_errors_and_what_is_served(code: str, line: str, now_ms: int) -> None:
+    assert check(fhir.outcome(code, line))["issue"][0]["diagnostics"] == line
+    check(fhir.capability("http://127.0.0.1:8080/fhir", line, "1.0", now_ms, KINDS))
 
 
 @pytest.mark.parametrize("sleep", Sleep)

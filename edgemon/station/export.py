@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from edgemon.errors import ConfigError
 from edgemon.messages import payloads as p
-from edgemon.station.nouns import AlarmLine, base_of, device_place, to_ts, wall_ms
+from edgemon.station.nouns import AlarmLine, base_of, calendar_ts, device_place, to_ts, wall_ms
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
 
@@ -173,7 +173,7 @@ def _cell(value: Any, kind: str) -> object:
     if value is None:
         return ""
     if kind == "time":
-        return to_ts(value)
+        return calendar_ts(value)
     if kind == "flag":
         return int(value)
     return f"'{value}" if kind == "text" and str(value).startswith(FORMULA) else value

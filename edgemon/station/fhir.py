@@ -13,7 +13,7 @@ from typing import Any
 
 from edgemon.messages import payloads as p
 from edgemon.records import Reason, Sleep
-from edgemon.station.nouns import BedNow, DeviceNow, Episode, Minute, Span, base_of, bed_of, to_ms, to_ts
+from edgemon.station.nouns import BedNow, DeviceNow, Episode, Minute, Span, base_of, bed_of, calendar_ts, to_ms
 
 Resource = dict[str, Any]
 FHIR_VERSION = "4.0.1"
@@ -36,7 +36,6 @@ ONLINE = {  # status of a Device, and its reason
     "unknown": ("unknown", None),
 }  # fmt: skip
 STATION = "station"  # the id of the Device that the station itself is
-KINDS = ("heart-rate", "heart-rate-newest", "sleep", "pain-cue-newest")
 
 
 def digest(text: str) -> str:
@@ -70,7 +69,7 @@ def heart_rate_minute(minute: Minute) -> Resource:
     found = _observation(minute_id(minute), minute.place, p.HEART_RATE, "vital-signs")
     return (
         found
-        | {"effectivePeriod": _period(minute.start_ms, minute.end_ms), "issued": to_ts(minute.received_ms)}
+        | {"effectivePeriod": _period(minute.start_ms, minute.end_ms), "issued": calendar_ts(minute.received_ms)}
         | _quantity(minute.median, "/min", None)
         | {"method": METHOD, "component": [_component(*part) for part in parts]}
     )
@@ -129,7 +128,7 @@ def communication(episode: Episode, station: str) -> Resource:
         "category": [{"coding": [{"system": f"{TERMS}/communication-category", "code": "alert", "display": "Alert"}]}],
         "priority": URGENCY[line.priority],
         "about": about,
-        "sent": to_ts(line.at_ms),
+        "sent": calendar_ts(line.at_ms),
         "sender": sender,
         "reasonCode": [{"coding": [{"system": CONDITIONS, "code": line.condition}], "text": line.condition}],
         "payload": [{"contentString": _told(episode)}],
@@ -147,19 +146,19 @@ def _alert(episode: Episode) -> list[Resource]:
         ("presence", "valueCode", line.presence),
         ("activationState", "valueCode", "paused" if paused else episode.activation),
         ("paused", "valueCode", episode.activation if paused else None),
-        ("onset", "valueDateTime", to_ts(line.onset_ms)),
+        ("onset", "valueDateTime", calendar_ts(line.onset_ms)),
         ("value", "valueQuantity", _measured(line.value, line.unit)),
         ("limit", "valueQuantity", _measured(line.limit, line.unit)),
-        ("revision", "valuePositiveInt", line.revision),
+        ("revision", "valueString", None if line.revision is None else str(line.revision)),  # may exceed an integer
         ("acknowledgedBy", "valueString", line.ack_by),
-        ("acknowledged", "valueDateTime", to_ts(line.ack_ms) if line.ack_ms is not None else None),
+        ("acknowledged", "valueDateTime", calendar_ts(line.ack_ms) if line.ack_ms is not None else None),
     ]
     return [{"url": name, kind: value} for name, kind, value in said if value is not None]
 
 
 def _told(episode: Episode) -> str:
     line = episode.line
-    measured = "" if line.value is None else f": {line.value:g} {line.unit or ''}".rstrip()
+    measured = "" if line.value is None else f": {line.value:g} {_plain(line.unit or '')}".rstrip()
     limit = "" if line.limit is None else f" (limit {line.limit:g})"
     return f"{line.condition}{measured}{limit}, {line.priority} priority, {line.kind}, {line.presence}"
 
@@ -173,8 +172,8 @@ def device(known: DeviceNow, places: Sequence[str]) -> Resource:
         found["statusReason"] = [
             {"coding": [{"system": f"{TERMS}/device-status-reason", "code": reason, "display": reason.capitalize()}]}
         ]
-    if known.birth is not None and known.birth.software.strip():
-        found["version"] = [{"value": known.birth.software}]
+    if known.birth is not None and (software := _plain(known.birth.software)):
+        found["version"] = [{"value": software}]
     if len(places) == 1:
         found["location"] = location_ref(places[0])
     return found
@@ -238,7 +237,7 @@ def capability(
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": to_ts(now_ms),
+        "date": calendar_ts(now_ms),
         "kind": "instance",
         "software": {"name": "edgemon station", "version": version},
         "implementation": {"description": f"{name}. {p.INTENDED_USE}", "url": home},
@@ -291,7 +290,7 @@ def _device(named: str, name: str, identifier: str, status: str) -> Resource:
 
 def _moment(reading: p.Measured[Any], came_ms: int) -> Resource:
     """When a reading was made on our clock, and when it came."""
-    return {"effectiveDateTime": to_ts(came_ms - round(1000 * reading.age_s)), "issued": to_ts(came_ms)}
+    return {"effectiveDateTime": calendar_ts(came_ms - round(1000 * reading.age_s)), "issued": calendar_ts(came_ms)}
 
 
 def _quantity(value: float | None, unit: str, reason: str | None) -> Resource:
@@ -305,7 +304,7 @@ def _measured(value: float | None, unit: str | None) -> Resource | None:
         return None
     if unit in ("/min", "1"):
         return {"value": value, "unit": unit, "system": UCUM, "code": unit}
-    return {"value": value} | ({"unit": unit} if unit and unit.strip() else {})
+    return {"value": value} | ({"unit": plain} if (plain := _plain(unit or "")) else {})
 
 
 def _component(name: str, value: float | None, unit: str) -> Resource:
@@ -327,7 +326,12 @@ def _concept(code: p.Coding) -> Resource:
 
 
 def _period(start_ms: int, end_ms: int) -> Resource:
-    return {"start": to_ts(start_ms), "end": to_ts(max(start_ms, end_ms))}
+    return {"start": calendar_ts(start_ms), "end": calendar_ts(max(start_ms, end_ms))}
+
+
+def _plain(text: str) -> str:
+    """What a device says freely, as a string of FHIR may be: printable, and not only blanks."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text).strip()
 
 
 def _ref(kind: str, named: str, display: str) -> Resource:

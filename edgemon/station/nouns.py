@@ -15,6 +15,7 @@ from edgemon.records import DEVICE_BED, Priority
 Role = Literal["view", "acknowledge", "administer"]
 ROLES: tuple[Role, ...] = ("view", "acknowledge", "administer")  # each may do what those before it may
 Auth = Literal["local", "oidc", "open"]
+CALENDAR_END_MS = 250_000_000_000_000  # in the year 9892
 SKEW_MS = 2_000  # clocks that differ by less are taken as one
 Publish = Callable[[str, p.CommandRequest], None]
 """Sends a command to the place `SITE/UNIT/DEVICE/BED`; never waits, from any thread.
@@ -41,6 +42,11 @@ def to_ms(ts: str) -> int:
 def to_ts(at_ms: int) -> str:
     """Milliseconds since 1970 as the `ts` of a payload."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def calendar_ts(at_ms: int) -> str:
+    """As `to_ts`, of whatever a device may claim: what lies before 1970 or beyond the calendar is told as its edge."""
+    return to_ts(min(max(at_ms, 0), CALENDAR_END_MS))
 
 
 def ours(at_ms: int, offset_ms: int | None) -> int:

@@ -21,7 +21,7 @@ from edgemon.errors import StoreUnavailable
 from edgemon.messages import payloads as p
 from edgemon.station import fhir
 from edgemon.station.fhir import Resource
-from edgemon.station.nouns import Span, Who, base_of, bed_of, device_place, to_ts
+from edgemon.station.nouns import CALENDAR_END_MS, Span, Who, base_of, bed_of, device_place, to_ts
 from edgemon.station.store import Store
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import home, needs, on_store_error
@@ -29,7 +29,6 @@ from edgemon.station.web.guard import home, needs, on_store_error
 DAY_MS = 86_400_000
 LONGEST_MS = 31 * DAY_MS
 MINUTE_MS = 60_000
-FAR_MS = 250_000_000_000_000  # nothing is later: the calendar of datetime ends soon after
 MOST_PLACES = 64
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 FEW, MOST = 100, 500  # entries of a page
@@ -234,7 +233,7 @@ def _date(text: str) -> tuple[str, int, int]:
         if begin.tzinfo is None:
             begin = begin.replace(tzinfo=UTC)
         begin_ms = round(begin.timestamp() * 1000)
-        if not DAY_MS < begin_ms < FAR_MS:
+        if not DAY_MS < begin_ms < CALENDAR_END_MS:
             raise ValueError
     except (ValueError, OverflowError) as error:
         raise HTTPException(400, "a date is such as ge2026-01-31 or lt2026-01-31T08:00:00Z") from error
@@ -302,11 +301,12 @@ def _communications(web: Web, query: Query) -> Iterator[Entry]:
     places = None if cots is None else [place for named, place in _places(web.store).items() if named in cots]
     found = []
     for episode in web.store.episodes(since_ms, query.to_ms, places):
-        told = fhir.communication(episode, web.settings.name)
-        sender = told["sender"]["reference"].removeprefix("Device/")
-        if told["status"] in fates and (senders is None or sender in senders):
-            found.append(((episode.line.at_ms, told["id"]), told))
-    yield from _ordered(found)
+        sender = fhir.STATION if episode.line.source == "station" else fhir.digest(base_of(episode.place))
+        if fhir.FATES[episode.fate] in fates and (senders is None or sender in senders):
+            key = episode.line.at_ms, fhir.episode_id(episode)
+            found.append((key, episode))
+    for key, episode in sorted(found, key=lambda one: one[0]):
+        yield key, fhir.communication(episode, web.settings.name)
 
 
 def _devices(web: Web, _query: Query | None = None) -> Iterator[Entry]:
@@ -354,7 +354,7 @@ def _communication(web: Web, named: str) -> Resource | None:
     place = (places | wide).get(digest)
     if kind != "alarm" or place is None:
         return None
-    episodes = web.store.episodes(0, FAR_MS, [place])
+    episodes = web.store.episodes(0, CALENDAR_END_MS, [place])
     found = (episode for episode in episodes if fhir.episode_id(episode) == named)
     return next((fhir.communication(episode, web.settings.name) for episode in found), None)
 
