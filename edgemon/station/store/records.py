@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Subquery, Table, and_, func, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select
 
 from edgemon.records import Presence
 from edgemon.station.nouns import AlarmLine, Episode, Minute
@@ -38,10 +38,10 @@ class Records(Base):
     def episodes(self, from_ms: int, to_ms: int, places: Sequence[str] | None = None) -> list[Episode]:
         """Alarms of devices and of the station by the time of their last move; None: everywhere."""
         told, noticed = (_newest(table, from_ms, places) for table in (t.alarm_log, t.notice_log))
-        same = and_(t.alarm.c.place == told.c.place, t.alarm.c.alarm_id == told.c.alarm_id)
-        stands = and_(same, t.alarm.c.presence != OFF)
-        devices = select(told, t.alarm.c.body).outerjoin(t.alarm, stands).where(told.c.n_ == 1, told.c.at_ms < to_ms)
-        station = select(noticed).where(noticed.c.n_ == 1, noticed.c.at_ms < to_ms)
+        log = t.alarm_log.c
+        same = and_(t.alarm.c.place == log.place, t.alarm.c.alarm_id == log.alarm_id, t.alarm.c.presence != OFF)
+        devices = told.add_columns(t.alarm.c.body).outerjoin(t.alarm, same).where(log.at_ms < to_ms)
+        station = noticed.where(t.notice_log.c.at_ms < to_ms)
         with self._reading() as connection:
             found = [_of_device(row) for row in connection.execute(devices)]
             found += [_of_station(row) for row in connection.execute(station)]
@@ -84,14 +84,16 @@ def _within(table: Table, column: str, places: Sequence[str], from_ms: int, to_m
     return wanted.order_by(at, *table.primary_key.columns)
 
 
-def _newest(log: Table, from_ms: int, places: Sequence[str] | None) -> Subquery:
-    """The moves of alarms that last moved after `from_ms`, the last of each numbered 1 in `n_`."""
+def _newest(log: Table, from_ms: int, places: Sequence[str] | None) -> Select[Any]:
+    """The last move of each alarm that last moved after `from_ms`; sorted by keys alone, for rows are wide."""
     names, order = NEWEST[log.name]
+    [key] = log.primary_key.columns
     last = func.row_number().over(
         partition_by=[log.c[name] for name in names], order_by=[log.c[name].desc() for name in order]
     )
-    wanted = select(log, last.label("n_")).where(log.c.at_ms >= from_ms)
-    return (wanted if places is None else wanted.where(log.c.place.in_(places))).subquery()
+    wanted = select(key.label("key"), last.label("n")).where(log.c.at_ms >= from_ms)
+    numbered = (wanted if places is None else wanted.where(log.c.place.in_(places))).subquery()
+    return select(log).join(numbered, and_(numbered.c.key == key, numbered.c.n == 1))
 
 
 def _of_device(row: Found) -> Episode:
