@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from conftest import eventually, free_port
 from postgres import Server
 from station_process import StationProcess
-from station_screen import Json, Listener, Published, Screen, lags, ledger, percentiles
+from station_screen import Json, Listener, Published, Screen, lags, ledger, percentiles, wrong_clocks
 
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
@@ -106,10 +106,9 @@ def play(args: argparse.Namespace, folder: Path, broker: int, usage: Usage, half
     report, whole_s = folder / "report.json", args.warm_up_s + args.duration_s
     words = ["simulate", "--port", str(broker), "--devices", str(args.devices), "--seed", str(args.seed)]
     words += ["--duration-s", str(whole_s), "--grace-s", str(GRACE_S), "--json-report", str(report)]
-    begun_s = time.time()
     with subprocess.Popen([sys.executable, "-m", "edgemon", *words]) as process:
         usage.add("simulate", process.pid)
-        half_s = begun_s + args.warm_up_s + args.duration_s / 2
+        half_s = time.time() + args.warm_up_s + args.duration_s / 2
         while process.poll() is None:
             usage.sample()
             if half is not None and time.time() >= half_s:
@@ -117,7 +116,7 @@ def play(args: argparse.Namespace, folder: Path, broker: int, usage: Usage, half
                 half = None
             time.sleep(0.5)
     told: Json = json.loads(report.read_text())
-    return told, told["settings"]["epoch_ms"] / 1000
+    return told, told["settings"]["epoch_ms"] / 1000 + told["settings"]["begun_late_s"]
 
 
 def run(args: argparse.Namespace, folder: Path) -> Json:
@@ -138,6 +137,7 @@ def run(args: argparse.Namespace, folder: Path) -> Json:
             stack.callback(one.kill)
             usage.add(name, one.process.pid)
         listener = Listener(broker, folder / "published")
+        stack.callback(listener.stop)
         screen = Screen(web)
         stack.callback(screen.stop)
         report, began_s = play(args, folder, broker, usage, processes["ingest-2"].kill if args.kill else None)
@@ -145,7 +145,8 @@ def run(args: argparse.Namespace, folder: Path) -> Json:
         screen.stop()
         published = Published.of(listener.heard())
         from_ms = round(1000 * (began_s + args.warm_up_s))
-        late = lags(published, screen.cards(), from_ms, from_ms + round(1000 * args.duration_s))
+        wrong = wrong_clocks(report["settings"])
+        late = lags(published, screen.cards(), (from_ms, from_ms + round(1000 * args.duration_s)), wrong)
         kept = ledger(store, report["durable"]["ids"], published.copies)
         alive = [one for one in processes.values() if one.process.poll() is None]
         stopped = [one.stop() for one in alive]
@@ -156,7 +157,7 @@ def run(args: argparse.Namespace, folder: Path) -> Json:
         "resent": report["durable"]["sent_again"],
         "lag_ms": percentiles(late.since_ts), "lag_since_published_ms": percentiles(late.since_published),
         "alarm_lag_ms": percentiles(late.alarms), "rates_never_shown": late.never_shown,
-        "wrong_clocks": len(published.wrong_clocks()), "screen_mb": round(screen.received_mb, 1),
+        "wrong_clocks": len(wrong), "screen_mb": round(screen.received_mb, 1),
         "exit_codes": stopped, "killed": "ingest-2" if args.kill else None,
         "cpu_s": {name: round(s, 1) for name, s in usage.cpu_s.items()},
         "rss_mb": {name: round(mb) for name, mb in usage.rss_mb.items()},
@@ -189,8 +190,8 @@ def show(told: Json) -> None:
         f" {told['repeats_dropped']} repeats dropped"
     )
     print(
-        f"heart rates by the second (QoS 0): {told['rates_published']} published, {told['rates_stored']} stored,"
-        f" {told['rates_doubled']} doubled; {told['numbers_missing']} numbers missing"
+        f"heart rates by the second (QoS 0): {told['rates_published']} published, {told['rates_stored']} stored (one a"
+        f" millisecond), {told['rates_doubled']} doubled; {told['numbers_missing']} sequence numbers missing"
     )
     for name, cpu_s in told["cpu_s"].items():
         print(f"  {name:10} {cpu_s:6.1f} s CPU ({100 * cpu_s / wide_s:3.0f} % of a core), {told['rss_mb'][name]} MB")
@@ -205,13 +206,14 @@ def main() -> int:
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--no-kill", action="store_true", help="leave both ingest processes alive")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--keep", type=Path, help="a folder for logs, what was published, and the store of SQLite")
+    parser.add_argument("--keep", type=Path, help="a new folder for logs, what was published, and the store of SQLite")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     args.kill = args.store == "postgresql" and not args.no_kill
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+        if args.keep is not None:
+            args.keep.mkdir(parents=True)
         told = run(args, folder)
     show(told)
     if args.json is not None:

@@ -8,20 +8,21 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
-from edgemon.station.nouns import to_ms
+from edgemon.messages import ROOT
+from edgemon.simulate.device import Device, Ward
+from edgemon.station.nouns import base_of, to_ms
 from edgemon.station.store import Store
 from edgemon.station.store import schema as t
 
 READ_BYTES = 1 << 16
-WRONG_CLOCK_MS = 500
 KEPT = {t.alarm_log: "alarm/{}", t.hr_minute: "vitals/hr/min", t.movement_minute: "movement", t.summary: "summary/{}",
         t.event: "event/{}"}  # fmt: skip
 Json = dict[str, Any]
@@ -129,10 +130,12 @@ class Published:
                     vitals[place].append(Vital(to_ms(told["ts"]), at_ms, (rate["value"], rate["quality"])))
         return cls(dict(vitals), copies, alarms)
 
-    def wrong_clocks(self) -> set[str]:
-        """Places whose clocks are wrong on purpose, so that their `ts` tells no lag."""
-        least = {place: min(one.heard_ms - one.ts_ms for one in said) for place, said in self.vitals.items()}
-        return {place for place, ms in least.items() if abs(ms) > WRONG_CLOCK_MS}
+
+def wrong_clocks(settings: Json) -> set[str]:
+    """Bases of the simulated devices whose clocks are wrong on purpose, so that their `ts` tells no lag."""
+    ward = Ward(**{one.name: settings[one.name] for one in fields(Ward)})
+    devices = (Device(ward, number) for number in range(1, ward.devices + 1))
+    return {device.base.removeprefix(f"{ROOT}/") for device in devices if device.clock_offset_s}
 
 
 @dataclass(slots=True)
@@ -145,9 +148,11 @@ class Lags:
     never_shown: int = 0  # overtaken by a newer one of the same bed
 
 
-def lags(published: Published, cards: Iterable[tuple[int, Json]], from_ms: int, to_ms_: int) -> Lags:
-    """Find each vital and alarm that was published within the given time on the screen."""
-    found, wrong, at = Lags(), published.wrong_clocks(), Counter[str]()
+def lags(
+    published: Published, cards: Iterable[tuple[int, Json]], span_ms: tuple[int, int], wrong: Collection[str]
+) -> Lags:
+    """Find each vital and alarm that was published within `span_ms` on the screen; `wrong`: bases of wrong clocks."""
+    found, at, (from_ms, to_ms_) = Lags(), Counter[str](), span_ms
     alarms = {key: ms for key, ms in published.alarms.items() if from_ms <= ms < to_ms_}
     for came_ms, card in cards:
         for alarm in card["alarms"]:
@@ -166,7 +171,7 @@ def lags(published: Published, cards: Iterable[tuple[int, Json]], from_ms: int, 
         if from_ms <= said[n].heard_ms < to_ms_:
             found.never_shown += n - first
             found.since_published.append(max(0, came_ms - said[n].heard_ms))
-            if card["place"] not in wrong:
+            if base_of(card["place"]) not in wrong:
                 found.since_ts.append(came_ms - said[n].ts_ms)
     return found
 

@@ -109,6 +109,11 @@ class Device:
         """The names of its beds."""
         return tuple(self._cots)
 
+    def delay(self, late_s: float) -> None:
+        """Let ward time 0 be later by the wall clock than the ward's epoch, for nothing was told until then."""
+        self._true = Stamp(0.0, self._true.wall(late_s), "ntp")
+        self._own = Stamp(self._up_s, self._own.wall(self._up_s + late_s), self._source)
+
     def step(self, now_s: float, outbox: p.OutboxHealth = EMPTY) -> list[Message]:
         """Live on to `now_s`; what there is to say, and what the staff ask of it."""
         stamp = self._newest = self._stamp(now_s)

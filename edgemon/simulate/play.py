@@ -107,6 +107,11 @@ class Player:
                 raise DeliveryError(f"not connected within {CONNECT_WITHIN_S:.0f} s; the log tells why")
             self._serve(WAIT_S)
 
+    def delay(self, late_s: float) -> None:
+        """Begin so much later than the ward was made for: its clocks are to be right when it is played."""
+        for node in self._nodes.values():
+            node.device.delay(late_s)
+
     def play(self, duration_s: float, rate: float, stop: threading.Event, tell: Callable[[str], None]) -> None:
         """Let every device live, a step a second of its own; `rate` of them a second on ours."""
         begun_s = told_s = time.monotonic()
@@ -319,10 +324,14 @@ def simulate(
     """
     logging.getLogger("edgemon.messages.commands").setLevel(logging.ERROR)  # refusals are counted, not told one by one
     report = Report({**asdict(ward), "rate": rate, "duration_s": duration_s, "connections": connections})
+    made_s = time.monotonic()
     player = Player(settings, ward, connections or -(-ward.devices // SHARED_BY), rate, report)
     _tell(f"{ward.devices} devices, seed {ward.seed}, on {player.connections} connections")
     try:
         player.connect(stop)
+        late_s = time.monotonic() - made_s
+        player.delay(late_s)
+        report.settings["begun_late_s"] = round(late_s, 3)
         player.play(float("inf") if duration_s is None else duration_s, rate, stop, _tell)
         player.finish(grace_s)
     finally:
