@@ -112,3 +112,14 @@ def test_a_text_of_a_refusal_names_what_is_wrong() -> None:
     assert isinstance(said, Refused)
     assert said == dataclasses.replace(said, base=BASE, reason="schema")
     assert "vitals/hr/min" in said.text
+
+
+@pytest.mark.parametrize("software", ["<b>", "a > b", "x\n", "\u001b[31m"])
+def test_a_text_with_markup_or_control_characters_is_refused(software: str) -> None:
+    made = birth(composer(), software=software)
+    assert reason(made.topic, encode(made)) == "schema"
+
+
+def test_a_text_in_another_script_is_heard() -> None:
+    made = birth(composer(), software='edgemon "1" \u00e9\u4e2d')
+    assert reason(made.topic, encode(made)) is None

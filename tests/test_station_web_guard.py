@@ -43,7 +43,7 @@ def test_every_answer_has_the_headers(station: Station) -> None:
             assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'"), path
             assert "unsafe" not in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert "permissions-policy" in headers
             assert headers["cache-control"] in ("no-store", "no-cache")
             assert "server" not in headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from edgemon.messages import topics as t
 from edgemon.station.nouns import Heard, Refused, to_ms
 
 LEVEL = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
+MARKUP = re.compile(r"[<>\x00-\x1f\x7f]")
 UNFIT = re.compile(r"[^A-Za-z0-9 _.,:;'()\[\]/=+-]")
 MAX_TEXT = 200
 MAX_BEDS = 16
@@ -88,7 +90,17 @@ def _payload(where: Address, data: bytes) -> p.Header | None:
         raise _No(reason, f"{where.topic.name}: {place or 'payload'}: {first['msg']}") from error
     if not isinstance(payload, p.Header):
         raise _No("schema", f"{where.topic.name}: not a message of a device")
+    if any(mark in data for mark in (b"<", b">", b"\\")) and _has_markup(json.loads(data)):
+        raise _No("schema", f"{where.topic.name}: a text in it has markup or control characters")
     return payload
+
+
+def _has_markup(value: object) -> bool:
+    """Whether a text in it is more than plain text; a device has no cause to say such."""
+    if isinstance(value, str):
+        return MARKUP.search(value) is not None
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_has_markup(one) for one in inner)
 
 
 def _fits(where: Address, payload: p.Header, now_ms: int) -> None:

@@ -3,16 +3,19 @@
 import * as alarms from "./alarms.js";
 import { inPath } from "./api.js";
 import { el, mark, put, show } from "./dom.js";
+import { me } from "./shell.js";
 import { number, percent, span, t, when, word } from "./words.js";
 
-const STALE_MS = 45_000;
+const STALE_MS = 45_000; // at most: a station may be told to call for somebody sooner
 const AHEAD_MS = 10_000; // an observation of the future has no age that could be trusted
 const FACTS = ["eyes", "sleep", "cry", "face"];
 const MORE = ["posture", "movement", "pain_cue"];
 
+const staleMs = () => Math.min(STALE_MS, me?.silence_ms ?? STALE_MS);
+
 /** Whether a reading is too old to stand for now. */
 export const isStale = (reading, now) =>
-  reading.stale === true || !Number.isFinite(reading.at_ms) || now - reading.at_ms > STALE_MS || reading.at_ms - now > AHEAD_MS;
+  reading.stale === true || !Number.isFinite(reading.at_ms) || now - reading.at_ms > staleMs() || reading.at_ms - now > AHEAD_MS;
 
 const said = {
   face: (value) => t(value ? "face.seen" : "face.unseen"),
@@ -178,7 +181,7 @@ export class BedCard {
     for (const fact of this.facts) fact.draw(card.readings[fact.name], now);
     show(this.cameraRow, card.bed !== "_device");
     put(this.camera, camera(card.camera));
-    const silent = card.silent || !Number.isFinite(card.last_heard_ms) || now - card.last_heard_ms > STALE_MS;
+    const silent = card.silent || !Number.isFinite(card.last_heard_ms) || now - card.last_heard_ms > staleMs();
     mark(this.node, "silent", silent);
     mark(this.cameraRow, "stale", silent);
     const heard = Number.isFinite(card.last_heard_ms)

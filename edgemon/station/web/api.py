@@ -69,6 +69,7 @@ async def me(request: Request) -> Response:
         "station": web.settings.name,
         "now_ms": web.now_ms(),
         "language": web.settings.language,
+        "silence_ms": round(1000 * web.settings.silence_s),
     }
     if person is not None and person.csrf:
         return JSONResponse({"name": person.name, "role": person.role, "csrf": person.csrf} | about)
