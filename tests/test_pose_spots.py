@@ -101,3 +101,29 @@ def test_in_a_batch_only_infants_are_looked_at_again(tmp_path: Path) -> None:
     poses = network.read([frame(cot(*there)) for there in ([(100, 60)], [], [(150, 100)], [(90, 90)])])
     assert [len(found) for found in poses] == [1, 0, 1, 1]
     assert network.looks == 4 + 3 * (LOOKS - 1)
+
+
+def test_a_twin_beside_is_not_taken_for_the_infant_in_the_middle(tmp_path: Path) -> None:
+    """Both lie in either's square, and one is brighter; each is told where it lies."""
+    dim = (cot((100, 96)) * np.array([0.7, 1, 1])).astype(np.uint8)
+    both = np.maximum(dim, cot((150, 96)))
+    (found,) = PoseNetwork(Model.open(ship(tmp_path), "pose")).read([frame(both)], several=True)
+    assert sorted(round(centre_px(pose)[0], -1) for pose in found) == [100, 150]
+
+
+def test_a_network_that_sees_nothing_anywhere_is_no_error(tmp_path: Path) -> None:
+    """Raw heat may be below nought everywhere in a closer look."""
+
+    class Blind(PoseNetwork):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(Model.open(folder, "pose"))
+            run, looks = self._run, iter(range(3))
+
+            def later(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+                heatmap, *others = run(images)
+                return (heatmap if next(looks) == 0 else heatmap * 0 - 0.1, *others)
+
+            self._run = later
+
+    ((pose,),) = Blind(ship(tmp_path)).read([frame(cot((120, 90)))])
+    assert pose.score == 0

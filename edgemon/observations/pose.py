@@ -151,7 +151,7 @@ def decode(
         scores = _scores(heatmap[:_JOINTS], joints)
         posture, head_side = _attributes(attributes, row, column, scores >= visible_from, posture_from)
         keypoints = np.column_stack([joints * CELL_PX, scores]).astype(np.float32)
-        found.append(Pose(keypoints, min(1.0, float(heatmap[-1, row, column])), posture, head_side))
+        found.append(Pose(keypoints, float(np.clip(heatmap[-1, row, column], 0, 1)), posture, head_side))
     return distinct(found) if several else tuple(found)
 
 

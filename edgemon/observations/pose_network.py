@@ -25,6 +25,7 @@ Maps = tuple[Tensor, ...]  # heatmap, offset and, where the network tells them, 
 
 OUTPUTS: Final = {"heatmap": len(KEYPOINTS) + 1, "offset": 2 * len(KEYPOINTS), "attributes": 9}  # name: channels
 LOOKS: Final = 3  # for each infant: at the whole picture, from close by, and at the square that then fits
+NEAR: Final = 0.5  # of the way from the middle of a square to its edge: there a centre counts by half
 GREY: Final = 114  # what lies beside the pictures, as in `letterbox`
 
 
@@ -43,16 +44,19 @@ class Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Close:
-    """A look at the square around one infant, `side_px` wide."""
+    """A look at the square around one infant, `side_px` wide, in which its centre, and no twin's, is in the middle."""
 
     spot: Spot
     look: Look
     side_px: int
 
-    def poses(self, *, visible: float, posture: float) -> tuple[Pose, ...]:
+    def pose(self, *, visible: float, posture: float) -> Pose:
         """The infant in px of the picture."""
-        found = self.look.poses(visible=visible, posture=posture)
-        return tuple(put_back(pose, self.spot, self.side_px) for pose in found)
+        heatmap, *others = self.look.maps
+        middle = np.concatenate([heatmap[:-1], heatmap[-1:] * _bell(heatmap.shape[1:])])
+        look = Look((middle, *others), self.look.scale)
+        (pose,) = look.poses(visible=visible, posture=posture, centre=-math.inf)
+        return put_back(pose, self.spot, self.side_px)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +70,7 @@ class Seen:
         """The infants at these thresholds, best first, in the picture's pixels; at most one unless `several`."""
         if self.close is None:
             return self.whole.poses(centre=centre, visible=visible, posture=posture, several=several)
-        found = [
-            pose
-            for close in self.close
-            if close.spot.score >= centre
-            for pose in close.poses(visible=visible, posture=posture)
-        ]
+        found = [close.pose(visible=visible, posture=posture) for close in self.close if close.spot.score >= centre]
         return distinct(found) if several else tuple(found[:1])
 
 
@@ -132,7 +131,7 @@ class PoseNetwork:
         ]
         better = []
         for n, rough in self._closer(pictures, found):
-            (pose,) = rough.poses(visible=self._visible_from, posture=1.0)
+            pose = rough.pose(visible=self._visible_from, posture=1.0)
             better.append((n, fitted(pose, rough.spot.score)))
         close = self._closer(pictures, better)
         return [Seen(look, tuple(each for m, each in close if m == n)) for n, look in enumerate(looks)]
@@ -183,6 +182,13 @@ def _cut(maps: Iterable[Tensor], left: int, top: int, picture: Image, scale: flo
     column, row = int(left / CELL_PX), int(top / CELL_PX)
     rows, columns = (math.ceil(side * scale / CELL_PX - 1e-6) for side in picture.shape[:2])
     return tuple(m[:, row : row + rows, column : column + columns] for m in maps)
+
+
+def _bell(shape: tuple[int, ...]) -> Tensor:
+    """1 in the middle, half of it at NEAR of the way to the nearest edge."""
+    rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape)
+    away = (rows[:, None] ** 2 + columns[None] ** 2) / NEAR**2
+    return np.asarray(0.5**away, np.float32)
 
 
 def _scaled(pose: Pose, factor: float) -> Pose:

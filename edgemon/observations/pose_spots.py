@@ -59,7 +59,7 @@ def spots(
         sine, cosine, reach = (float(v) for v in attributes[SINE:, row, column])
         half_px = ROOM * REACH_PX * 2 ** float(np.clip(reach, -_OCTAVES, _OCTAVES)) / scale
         angle = math.degrees(math.atan2(sine, cosine))
-        score = min(1.0, float(heatmap[-1, row, column]))
+        score = float(np.clip(heatmap[-1, row, column], 0, 1))
         yield Spot(column * CELL_PX / scale, row * CELL_PX / scale, half_px, angle, score)
 
 
