@@ -14,6 +14,8 @@ import torch
 
 from edgemon.inference import Model, Tensor, letterbox, prepare
 from edgemon.manifest import IMAGES, Manifest, Metric, ModelFile, ModelInput
+from edgemon.observations.pose_spots import cut, fitted
+from edgemon.records import Pose
 from export import cost
 from export.dekr import DEKR, W16T
 from export.dekr.graph import load, model_outputs, to_int8, to_onnx
@@ -121,9 +123,14 @@ def _precision(file: ModelFile, samples: Sequence[PoseSample]) -> float:
 
 
 def inputs(samples: Sequence[PoseSample], count: int) -> Iterator[Tensor]:
-    """The first prepared inputs (1, 3, H, W), as a device prepares them."""
+    """The prepared inputs (1, 3, H, W) of the first pictures: the whole, and the squares around those who lie there."""
     for sample in samples[:count]:
-        yield prepare(letterbox(sample.read(), SIZE_PX)[0], model_input(sample.kind))
+        picture, spec = sample.read(), model_input(sample.kind)
+        yield prepare(letterbox(picture, SIZE_PX)[0], spec)
+        for person in sample.persons:
+            if (person[:, 2] > 0).all():
+                known = Pose(np.minimum(person, (np.inf, np.inf, 1)).astype(np.float32), 1.0, None, None)
+                yield prepare(cut(picture, fitted(known, 1.0), min(SIZE_PX)), spec)
 
 
 def model_input(kind: Kind) -> ModelInput:
