@@ -85,10 +85,13 @@ def mosquitto(folder: Path, port: int) -> Iterator[int]:
         process.wait(10)
 
 
-def stations(folder: Path, url: str, broker: int, web: int) -> dict[str, StationProcess]:
+def stations(folder: Path, url: str, broker: int, web: int, *, split: bool) -> dict[str, StationProcess]:
     """The processes of the station, ready."""
     common: Json = {"mqtt": {"port": broker}, "store_url": url, "auth": "open", "http": {"port": web}}
-    if url.startswith("sqlite"):
+    if url.startswith("sqlite") and split:
+        made = {"web+rules": StationProcess(folder, "web", roles=["web", "rules"], **common)}
+        made["ingest"] = StationProcess(folder, "ingest", roles=["ingest"], **common)
+    elif url.startswith("sqlite"):
         made = {"station": StationProcess(folder, "station", **common)}
     else:
         share = common | {"share": True}
@@ -132,7 +135,7 @@ def run(args: argparse.Namespace, folder: Path) -> Json:
             usage.add("postgresql", server.pid)
         store = Store.open(StationConfig(store_url=url).store)
         stack.callback(store.close)
-        processes = stations(folder, url, broker, web)
+        processes = stations(folder, url, broker, web, split=args.split)
         for name, one in processes.items():
             stack.callback(one.kill)
             usage.add(name, one.process.pid)
@@ -151,7 +154,8 @@ def run(args: argparse.Namespace, folder: Path) -> Json:
         alive = [one for one in processes.values() if one.process.poll() is None]
         stopped = [one.stop() for one in alive]
     return {
-        "devices": args.devices, "store": args.store, "duration_s": args.duration_s, "warm_up_s": args.warm_up_s,
+        "devices": args.devices, "store": args.store, "split": args.split,
+        "duration_s": args.duration_s, "warm_up_s": args.warm_up_s,
         "messages": report["messages"], "messages_per_s": report["messages_per_s"],
         "simulator_lag_ms": report["lag_ms"], "unreceipted": len(report["durable"]["unreceipted"]),
         "resent": report["durable"]["sent_again"],
@@ -177,7 +181,7 @@ def show(told: Json) -> None:
     wide_s = told["duration_s"] + told["warm_up_s"]
     print(
         f"{told['devices']} devices, {told['store']}, {wide_s:g} s: {told['messages']} messages,"
-        f" {told['messages_per_s']}/s; killed: {told['killed']}"
+        f" {told['messages_per_s']}/s; split: {told['split']}; killed: {told['killed']}"
     )
     print(f"screen lag p50 / p95 / p99 / max ms (first {told['warm_up_s']:g} s left out): {lag}")
     print(
@@ -205,6 +209,7 @@ def main() -> int:
     parser.add_argument("--warm-up-s", type=float, default=15.0, help="births and first states, left out of the lags")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--no-kill", action="store_true", help="leave both ingest processes alive")
+    parser.add_argument("--split", action="store_true", help="with SQLite: ingest and web in processes of their own")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--keep", type=Path, help="a new folder for logs, what was published, and the store of SQLite")
     parser.add_argument("--json", type=Path)
