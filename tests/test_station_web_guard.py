@@ -110,7 +110,7 @@ def test_nothing_but_the_public_parts_without_a_login(station: Station) -> None:
         assert browser.post(ACK, json=WISH).status_code == 401
         me = browser.get("/api/me")
         assert me.status_code == 401
-        assert set(me.json()) == {"error", "csrf", "auth", "station", "now_ms", "language"}
+        assert set(me.json()) == {"error", "csrf", "auth", "station", "now_ms", "silence_ms", "language"}
     assert station.published == []
 
 
