@@ -353,7 +353,7 @@ def test_the_audit_log_is_only_added_to(store: Store) -> None:
 
 def test_hostile_words_are_kept_as_they_are(store: Store) -> None:
     device = composer()
-    nasty = "<script>alert('x')</script>'; DROP TABLE now; -- \u0000 \u202e"
+    nasty = "edgemon'; DROP TABLE now; -- %s {} \\ \" ${x}"
     said: list[Heard] = all_heard([birth(device, software=nasty)])
     store.commit(said)
     assert store.devices()[0].birth.software == nasty  # type: ignore[union-attr]
