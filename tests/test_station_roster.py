@@ -12,7 +12,7 @@ from wire import alarm_event, composer, patient, stamp
 
 from edgemon.messages import payloads as p
 from edgemon.records import Activation, Message, Presence, Priority, Reading, Reason
-from edgemon.station.nouns import BedNow, Notice, Pulse, to_ms
+from edgemon.station.nouns import BedNow, Notice, Pause, Pulse, to_ms
 from edgemon.station.roster import CALM_RANK, card, order
 from edgemon.station.rules import judge
 
@@ -88,6 +88,12 @@ def test_alarms_of_state_and_health_are_told_before_their_own_message_comes() ->
 def test_pauses_are_those_of_the_alarms() -> None:
     paused = alarm(activation=Activation.AUDIO_PAUSED)
     assert card(bed(alarms=(paused, alarm("hr_low"))), NOW_MS, SILENCE_S).pauses == ("audio_paused",)
+
+
+def test_who_paused_is_told_until_the_pause_is_over() -> None:
+    pause = Pause("audio", "nina", NOW_MS - 60_000, NOW_MS + 60_000)
+    assert card(bed(pause=pause), NOW_MS, SILENCE_S).pause == pause
+    assert card(bed(pause=pause), NOW_MS + 60_000, SILENCE_S).pause is None
 
 
 def test_the_worst_comes_first() -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -37,6 +38,7 @@ UNACKED = {"5": 500, "3.1.1": 20}  # how many QoS 1 messages the broker sends be
 MAX_WAITING = 20_000
 RETRY_S = 1.0
 LISTEN_EVERY_MS = 30_000
+LISTEN_SHARE = 200  # this part of the ward at a time: all at once would keep heart rates waiting
 HEARD_WITHIN_MS = 120_000
 SHARED, ORDINARY = 1, 2  # identifiers of subscriptions
 DEVICES = tuple(row for row in t.TOPICS if row.sender == "device")
@@ -219,10 +221,11 @@ class Ingest(Link):
         """Tell devices that had nothing to be receipted for a while that somebody listens."""
         if self._fault:
             return
-        for base, told_ms in list(self._told_ms.items()):
+        due = (base for base, told_ms in self._told_ms.items() if now_ms - told_ms >= LISTEN_EVERY_MS)
+        for base in list(islice(due, 1 + len(self._told_ms) // LISTEN_SHARE)):
             if now_ms - self._heard_ms.get(base, 0) > HEARD_WITHIN_MS:
                 del self._told_ms[base]
-            elif now_ms - told_ms >= LISTEN_EVERY_MS:
+            else:
                 self._receipt(base, [], now_ms)
 
     def _receipt(self, base: str, ids: Sequence[str], now_ms: int) -> None:

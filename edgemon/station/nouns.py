@@ -119,6 +119,16 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause that a device has confirmed, and who asked for it."""
+
+    pause: Literal["audio", "procedure"]
+    by: str
+    at_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class BedNow:
     """What is known of a bed now. `alarms` holds the standing ones of the bed, then those of its whole device.
 
@@ -138,6 +148,7 @@ class BedNow:
     last_heard_ms: int | None
     clock_offset_ms: int | None  # our clock less the device's
     change: int
+    pause: Pause | None = None  # the newest; it may be over
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from edgemon.messages import payloads as p
 from edgemon.records import DEVICE_BED, Presence, Priority, Reason
-from edgemon.station.nouns import BedNow, Notice, base_of, bed_of, device_place, ours, to_ms
+from edgemon.station.nouns import BedNow, Notice, Pause, base_of, bed_of, device_place, ours, to_ms
 
 READINGS = ("face", "eyes", "sleep", "cry", "posture", "pain_cue", "movement")
 ORDER = tuple(Priority)  # the worst first
@@ -87,6 +87,7 @@ class Card:
     clock_offset_ms: int | None
     alarms: tuple[Standing, ...]
     pauses: tuple[str, ...]
+    pause: Pause | None  # who paused, until when
     rank: int  # the lower, the worse
 
     def json(self) -> dict[str, Any]:
@@ -115,6 +116,7 @@ def card(bed: BedNow, now_ms: int, silence_s: float) -> Card:
         clock_offset_ms=bed.clock_offset_ms,
         alarms=alarms,
         pauses=tuple(sorted({alarm.activation for alarm in alarms} - {"on"})),
+        pause=bed.pause if bed.pause is not None and now_ms < bed.pause.until_ms else None,
         rank=_rank(alarms, away=silent or online in ("offline", "stopping")),
     )
 

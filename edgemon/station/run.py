@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STOP_WITHIN_S = 15.0
 TELL_EVERY_S = 5.0
+SWITCH_S = 0.0005  # paho asks for the interpreter three times a message, and would wait its default of 5 ms each time
 
 
 def run(settings: StationConfig, *, say: Callable[[str], None]) -> int:
@@ -36,6 +38,7 @@ def run(settings: StationConfig, *, say: Callable[[str], None]) -> int:
         EdgemonError: what kept it from starting, or ended it.
     """
     logs.configure(settings.log_level)
+    sys.setswitchinterval(SWITCH_S)
     notifier, stop, meters = Notifier(), threading.Event(), Meters()
     with ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))

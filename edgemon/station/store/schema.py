@@ -185,6 +185,7 @@ command = Table(
     Column("reason", Text),
     Column("revision", BigInteger),
     Column("change", BigInteger, nullable=False),
+    Index("command_asked", "asked_ms"),
 )
 
 device = Table(

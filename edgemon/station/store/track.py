@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class Track:
     @property
     def offset_ms(self) -> int | None:
         """Our clock less the device's."""
-        return round(statistics.median(self.offsets)) if self.offsets else None
+        return _median_ms(self.offsets)
 
     def take(self, header: p.Header, *, retained: bool) -> Order:
         """Count a message; its order among all of this device."""
@@ -127,3 +127,12 @@ class Track:
         while len(self.gaps) > MAX_GAPS:
             first, last = self.gaps.pop(0)
             self.lost += last - first + 1
+
+
+def offset_ms(offsets: str) -> int | None:
+    """Our clock less the device's, from the column `offsets` of its row."""
+    return _median_ms(json.loads(offsets))
+
+
+def _median_ms(offsets: Sequence[int]) -> int | None:
+    return round(statistics.median(offsets)) if offsets else None
