@@ -464,6 +464,9 @@ def test_a_beds_day_by_mouse_and_keys(fake: Fake, visit: Open) -> None:
     with page.expect_request("**/history?*") as asked:
         page.get_by_role("button", name="24 h").click()
     assert span_of(asked.value.url) == 24 * 3_600_000
+    saves = page.get_by_role("link", name="heart rate").get_attribute("href") or ""
+    assert saves.startswith("/api/beds/site/nicu/nicu-01/cot/export?what=heart_rate&")
+    assert span_of(saves) == 24 * 3_600_000
     page.get_by_text("The same numbers as a table").click()
     expect(page.locator("#table tbody tr")).to_have_count(25)
     unseen = page.locator("#table tbody tr").nth(11)

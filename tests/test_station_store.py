@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from wire import alarm_event, bout, hour, minute, moved, patient, stamp
 from edgemon.errors import StoreUnavailable
 from edgemon.messages import Composer
 from edgemon.messages import payloads as p
-from edgemon.records import Cry, Message, Presence, Reading
-from edgemon.station.nouns import Heard, Notice, Refused, to_ts
+from edgemon.records import Cry, Message, Presence, Priority, Reading
+from edgemon.station.nouns import Heard, Notice, Pause, Refused, to_ts
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Leadership, Store, Unfit, timescale
 from edgemon.station.store import schema as t
@@ -289,6 +290,49 @@ def test_a_command_is_asked_answered_by_its_own_device_only_and_expires(store: S
     assert answered is not None
     assert (answered.status(NOW_MS), answered.reason) == ("refused", "stale")
     assert store.command("c2") is None
+
+
+def test_a_confirmed_pause_stands_on_the_bed_with_who_asked(store: Store) -> None:
+    device = composer()
+    store.commit(all_heard([birth(device)]))
+
+    def asks(cmd_id: str, at_ms: int, duration_s: float) -> p.CommandRequest:
+        request = p.CommandRequest(
+            cmd_id=cmd_id, name="pause", device="cot-pi-1", bed="cot-1", by="st", expires=to_ts(at_ms + 30_000),
+            pause="audio", duration_s=duration_s,
+        )  # fmt: skip
+        store.asked(request, PLACE, "nina", at_ms)
+        return request
+
+    def told() -> Pause | None:
+        [bed] = store.beds()
+        return bed.pause
+
+    first, second = asks("c1", NOW_MS, 60), asks("c2", NOW_MS + 1000, 120)
+    assert told() is None
+    seen = store.newest_change()
+    store.commit(all_heard([device.command_response(second, "done", stamp())]))
+    assert [bed.pause for bed in store.beds(seen)] == [Pause("audio", "nina", NOW_MS + 1000, NOW_MS + 121_000)]
+    store.commit(all_heard([device.command_response(first, "refused", stamp(), reason="late")]))
+    assert told() == Pause("audio", "nina", NOW_MS + 1000, NOW_MS + 121_000)
+
+
+def test_what_is_known_row_by_row_is_what_the_tables_hold(store: Store, url: str) -> None:
+    chance, devices = random.Random(5), [composer(device=f"cot-pi-{n}") for n in range(3)]
+    for turn in range(30):
+        device = chance.choice(devices)
+        said = chance.sample(everything(device), 3)
+        store.commit(all_heard(said, now_ms=NOW_MS + 1000 * turn))
+        notice = Notice(f"{device.base}/cot-1", "no_data", Priority.MEDIUM, NOW_MS)
+        store.change_notices(*(([notice], []) if turn % 2 else ([], [notice])), NOW_MS)
+        seen = store.newest_change() - 1
+        assert {bed.place for bed in store.beds(seen)} <= {bed.place for bed in store.beds()}
+    other = Store.open(url)
+    try:
+        assert other.beds() == store.beds() == [store.bed(bed.place) for bed in other.beds()]
+        assert other.pulses() == store.pulses()
+    finally:
+        other.close()
 
 
 def test_notices_open_once_are_acknowledged_once_and_close(store: Store) -> None:

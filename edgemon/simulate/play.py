@@ -8,6 +8,7 @@ tells it in the broker's stead when a device loses its network, and a simulator 
 
 from __future__ import annotations
 
+import gc
 import logging
 import selectors
 import sys
@@ -326,6 +327,7 @@ def simulate(
     report = Report({**asdict(ward), "rate": rate, "duration_s": duration_s, "connections": connections})
     made_s = time.monotonic()
     player = Player(settings, ward, connections or -(-ward.devices // SHARED_BY), rate, report)
+    gc.freeze()  # devices live to the end: looking through them again and again would make the ward stutter
     _tell(f"{ward.devices} devices, seed {ward.seed}, on {player.connections} connections")
     try:
         player.connect(stop)

@@ -13,6 +13,7 @@ import { dated, t, when } from "./words.js";
 const DAY_MS = 86_400_000;
 const LEAST_MS = 2 * 60_000;
 const REFRESH_MS = 60_000;
+const FILES = ["heart_rate", "sleep", "events", "alarms", "movement", "summaries"];
 const RANGES = { "24h": DAY_MS, "8h": DAY_MS / 3, "1h": DAY_MS / 24, "15min": DAY_MS / 96 };
 
 const place = decodeURIComponent(location.pathname.slice("/bed/".length));
@@ -66,6 +67,10 @@ function look(from_ms, to_ms) {
   for (const button of id("zoom").querySelectorAll("[data-range]")) {
     button.setAttribute("aria-pressed", String(Math.abs(RANGES[button.dataset.range] - length) < 1000));
   }
+  for (const link of id("files").querySelectorAll("a")) {
+    const span = `from_ms=${Math.floor(view.from_ms)}&to_ms=${Math.ceil(view.to_ms)}`;
+    link.href = `/api/beds/${inPath(place)}/export?what=${link.dataset.what}&${span}`;
+  }
   id("step").value = length > 4 * 3600e3 ? "60" : length > 3600e3 ? "10" : "1";
   if (history !== null) charts.move(view);
   if (waiting === null) waiting = setTimeout(load, history === null ? 0 : 250);
@@ -87,6 +92,7 @@ function controls() {
   id("zoom").append(...Object.entries(RANGES).map(([name, ms]) => button(name, () => (ms < length() && !following
     ? look(middle() - ms / 2, middle() + ms / 2) : last(ms)), name)),
     button("earlier", () => pan(-0.5)), button("later", () => pan(0.5)));
+  id("files").append(...FILES.map((what) => el("a", { download: true, "data-what": what }, t(`files.${what}`))));
   id("charts").addEventListener("keydown", (event) => {
     if (event.target !== id("charts") || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key] || view === null) return;
     event.preventDefault();
