@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import httpx
+import httpx2
 from argon2 import PasswordHasher
 from conftest import eventually
 
@@ -104,12 +104,12 @@ class Station:
         }  # fmt: skip
         self.say(f"alarm/{condition}", bed, **(standing | fields))
 
-    def browser(self, **headers: str) -> httpx.Client:
+    def browser(self, **headers: str) -> httpx2.Client:
         """A browser that knows nobody yet."""
-        return httpx.Client(base_url=self.url, headers=headers, timeout=10, verify=self.trusted)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=10, verify=self.trusted)
 
     @contextmanager
-    def person(self, name: str, role: Role = "acknowledge") -> Iterator[httpx.Client]:
+    def person(self, name: str, role: Role = "acknowledge") -> Iterator[httpx2.Client]:
         """A browser in which a new account has logged in."""
         self.store.add_account(name, PASSWORD, role, self.clock.now_ms)
         with self.browser() as browser:
@@ -117,7 +117,7 @@ class Station:
             yield browser
 
 
-def log_in(browser: httpx.Client, name: str, password: str = PASSWORD, **more: str) -> httpx.Response:
+def log_in(browser: httpx2.Client, name: str, password: str = PASSWORD, **more: str) -> httpx2.Response:
     """Fill in the login form; then the browser sends its CSRF token by itself."""
     csrf = browser.get("/api/me").json()["csrf"]
     answer = browser.post("/login", data={"name": name, "password": password, "csrf": csrf} | more)

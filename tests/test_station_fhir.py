@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import given, settings
@@ -197,7 +197,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
         yield running
 
 
-def search(client: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
+def search(client: httpx2.Client, path: str, **params: Any) -> list[dict[str, Any]]:
     """All resources of a search, page after page."""
     answer = client.get(f"/fhir/{path}", params=params)
     found = []

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +77,7 @@ def test_only_paths_of_this_station_follow_a_login(target: str) -> None:
     chosen = local_path(target)
     assert chosen.startswith("/")
     assert chosen in (target, "/")
-    assert httpx.URL("http://ward.example/").join(chosen).host == "ward.example"
+    assert httpx2.URL("http://ward.example/").join(chosen).host == "ward.example"
 
 
 @pytest.mark.parametrize(

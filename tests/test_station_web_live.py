@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from conftest import eventually
 from starlette.exceptions import HTTPException
@@ -36,7 +36,7 @@ Event = tuple[str, int | None, dict[str, Any]]
 
 
 @contextmanager
-def watching(browser: httpx.Client, **headers: str) -> Iterator[Iterator[Event]]:
+def watching(browser: httpx2.Client, **headers: str) -> Iterator[Iterator[Event]]:
     """The events of the stream as they come: name, id, data."""
     with browser.stream("GET", "/api/live", headers=headers) as answer:
         assert answer.status_code == 200

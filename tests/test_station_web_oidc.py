@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from oidc_provider import CLIENT, SECRET, Provider, a_key, providing
 from station_web import Station, serving
@@ -42,11 +42,11 @@ def station(tmp_path: Path, provider: Provider) -> Iterator[Station]:
         yield running
 
 
-def through(browser: httpx.Client, target: str = "/devices") -> httpx.Response:
+def through(browser: httpx2.Client, target: str = "/devices") -> httpx2.Response:
     """There and back again, as a browser would; returns the answer of the station's callback."""
     away = browser.get("/login/oidc", params={"next": target})
     assert away.status_code == 303
-    back = httpx.get(away.headers["location"])
+    back = httpx2.get(away.headers["location"])
     assert back.status_code == 302
     return browser.get(back.headers["location"])
 
@@ -148,7 +148,7 @@ def test_a_provider_that_is_away_is_said(tmp_path: Path) -> None:
 def test_an_answer_belongs_to_the_browser_that_asked(station: Station, provider: Provider) -> None:
     with station.browser() as attacker, station.browser() as victim:
         away = attacker.get("/login/oidc")
-        back = httpx.get(away.headers["location"]).headers["location"]
+        back = httpx2.get(away.headers["location"]).headers["location"]
         assert "error=oidc" in victim.get(back).headers["location"], "no cookie of this login"
         victim.get("/login/oidc")
         assert "error=oidc" in victim.get(back).headers["location"], "the cookie of another login"

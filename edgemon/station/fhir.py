@@ -314,10 +314,10 @@ def _component(name: str, value: float | None, unit: str) -> Resource:
 
 def _absent(reason: str | None) -> Resource:
     """Why there is no value, in R4's word and in ours."""
-    code = ABSENT.get(Reason(reason), "unknown") if reason in set(Reason) else "unknown"
-    coding = [{"system": f"{TERMS}/data-absent-reason", "code": code}]
-    if reason:
-        coding.append({"system": REASONS, "code": reason})
+    known = Reason(reason) if reason in set(Reason) else None
+    coding = [{"system": f"{TERMS}/data-absent-reason", "code": ABSENT.get(known, "unknown") if known else "unknown"}]
+    if known is not None:
+        coding.append({"system": REASONS, "code": known})
     return {"coding": coding, "text": reason or "unknown"}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
 from joserfc.errors import JoseError
@@ -39,7 +39,7 @@ NAME = re.compile(r"[A-Za-z0-9_.:@+-]{1,64}")
 FAULTS = (
     AuthlibBaseError,
     JoseError,
-    httpx.HTTPError,
+    httpx2.HTTPError,
     ValueError,
     LookupError,
     TypeError,
