@@ -134,13 +134,21 @@ class Fake:
         if told:
             self._send(self._event("cards", list(cards)))
 
+    def remove(self, place: str) -> None:
+        """A bed goes."""
+        self._change += 1
+        del self.cards[place]
+        self._send(self._event("cards", []))
+
     def beat(self, now_ms: int) -> None:
         """The station's time goes on."""
         self.now_ms = now_ms
         self._send(self._event("beat"))
 
     def _event(self, name: str, cards: list[Json] | None = None) -> str:
-        data: Json = {"now_ms": self.now_ms, "change": self._change} | ({} if cards is None else {"cards": cards})
+        data: Json = {"now_ms": self.now_ms, "change": self._change} | (
+            {} if cards is None else {"cards": cards, "places": sorted(self.cards)}
+        )
         mark = "" if cards is None else f"id: {self._change}\n"
         return f"event: {name}\n{mark}data: {json.dumps(data)}\n\n"
 

@@ -13,6 +13,7 @@ pytest.importorskip("uplot", reason="needs edgemon[station]")
 pytest.importorskip("playwright", reason="needs the development requirements")
 
 from axe_playwright_python.sync_playwright import Axe
+from conftest import eventually
 from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
 from station_fake import (
     NOW_MS,
@@ -223,6 +224,14 @@ def test_acknowledged_by_one_and_seen_by_another(fake: Fake, visit: Open) -> Non
     fake.push(card(1, (alarm(presence="ack", ack_by="anna", ack_ms=NOW_MS),)))
     expect(bed(other).locator(".alarm")).to_have_attribute("data-look", "steady")
     expect(bed(other).locator(".alarm small")).to_contain_text("acknowledged by anna at 04:12:31")
+
+
+def test_a_bed_that_is_gone_leaves_every_screen(fake: Fake, visit: Open) -> None:
+    fake.push(card(1), card(2))
+    page = visit("/")
+    expect(page.locator(".card")).to_have_count(2)
+    fake.remove(card(2)["place"])
+    expect(page.locator(".card")).to_have_count(1)
 
 
 def test_the_stations_own_alarm_is_acknowledged_by_its_condition(fake: Fake, visit: Open) -> None:
@@ -521,6 +530,17 @@ def test_devices_with_trouble_come_first(fake: Fake, visit: Open) -> None:
     for text in ("The device is offline", "17 (0.02 %)", "-92.00 s"):
         expect(first).to_contain_text(text)
     expect(page.locator("#refused")).to_contain_text("heart_rate.value: not a number")
+    expect(page.get_by_role("button", name="Retire")).to_have_count(0)
+
+
+def test_an_administrator_retires_a_device_that_is_gone(fake: Fake, visit: Open) -> None:
+    fake.me = fake.me and fake.me | {"role": "administer"}
+    fake.answers = {"devices": devices()}
+    page = visit("/devices")
+    page.get_by_role("button", name="Retire: site/nicu/nicu-09").click()
+    page.get_by_role("button", name="Press again to do it: Retire: site/nicu/nicu-09").click()
+    eventually(lambda: fake.asked != [], what="the request")
+    assert [one[:2] for one in fake.asked] == [("DELETE", "/api/devices/site/nicu/nicu-09")]
 
 
 def test_administration(fake: Fake, visit: Open) -> None:

@@ -233,6 +233,28 @@ def test_a_bed_that_its_device_does_not_name_any_more_is_gone(store: Store) -> N
     assert [pulse.place for pulse in store.pulses()] == [PLACE]
 
 
+def test_a_retired_device_is_known_again_only_when_it_speaks(store: Store) -> None:
+    device, other = composer(), composer(device="cot-pi-2")
+    store.commit(all_heard([*everything(device), online(other), birth(other)]))
+    store.assign("bed 7", PLACE, "ada", NOW_MS)
+    with pytest.raises(ValueError, match="is online"):
+        store.retire(BASE, "ada", NOW_MS)
+    gone = heard(device.avail("offline", stamp(), connection=1))
+    store.commit([gone])
+    before = store.newest_change()
+    assert store.retire(BASE, "ada", NOW_MS + 5000)
+    assert not store.retire(BASE, "ada", NOW_MS + 5000)
+    assert store.places() == {bed.place for bed in store.beds()} == {"site/nicu/cot-pi-2/cot-1"}
+    assert (store.bed(PLACE), store.assignments(), store.newest_change() > before) == (None, [], True)
+    assert count(store, "hr_minute") == 1, "history stays"
+    kept = [heard(message, retained=True) for message in (online(device), birth(device))]
+    store.commit(kept)
+    assert PLACE not in store.places()
+    store.commit([heard(device.heart_rate("cot-1", patient().heart_rate, stamp()), now_ms=NOW_MS + 9000)])
+    store.commit(kept)
+    assert PLACE in store.places()
+
+
 def test_many_writers_lose_nothing_and_changes_come_in_order(store: Store) -> None:
     devices = [Composer("site", "nicu", f"cot-pi-{n}", "b00t", 1) for n in range(4)]
     seen: list[int] = []
@@ -323,7 +345,7 @@ def test_what_is_known_row_by_row_is_what_the_tables_hold(store: Store, url: str
         device = chance.choice(devices)
         said = chance.sample(everything(device), 3)
         store.commit(all_heard(said, now_ms=NOW_MS + 1000 * turn))
-        notice = Notice(f"{device.base}/cot-1", "no_data", Priority.MEDIUM, NOW_MS)
+        notice = Notice(f"site/nicu/{device.device}/cot-1", "no_data", Priority.MEDIUM, NOW_MS)
         store.change_notices(*(([notice], []) if turn % 2 else ([], [notice])), NOW_MS)
         seen = store.newest_change() - 1
         assert {bed.place for bed in store.beds(seen)} <= {bed.place for bed in store.beds()}

@@ -204,3 +204,16 @@ def test_metrics_are_prometheus(station: Station) -> None:
     for name in ("edgemon_station_batch_rows_count", "edgemon_station_commit_seconds_count"):
         assert (name,) in found
     assert "cot-1" not in text
+
+
+def test_an_administrator_retires_a_device_that_is_offline(station: Station) -> None:
+    station.online()
+    station.state()
+    with station.person("ada", "administer") as ada, station.person("nurse") as nurse:
+        assert nurse.delete(f"/api/devices/{BASE}").status_code == 403
+        assert ada.delete(f"/api/devices/{BASE}").status_code == 409
+        station.online(status="offline")
+        assert ada.delete(f"/api/devices/{BASE}").json() == {"base": BASE}
+        assert ada.delete(f"/api/devices/{BASE}").status_code == 404
+        assert ada.get("/api/beds").json()["cards"] == []
+        assert next(row["what"] for row in ada.get("/api/audit").json()) == "retire"

@@ -1,9 +1,10 @@
 // Administration: which bed hangs on which device, who may come in, and what anybody ever did.
 
 import { ask, get, inPath } from "./api.js";
-import { el, mark, put, show } from "./dom.js";
+import { el, put, show } from "./dom.js";
 import * as live from "./live.js";
 import { cards, may, me, start } from "./shell.js";
+import { sure } from "./sure.js";
 import { table } from "./tables.js";
 import { dated, t, word } from "./words.js";
 
@@ -27,19 +28,6 @@ async function change(method, path, body, words) {
     tell(t("refused.device", { reason: error.message }), true);
     return false;
   }
-}
-
-/** A button that does what cannot be undone only at its second press. */
-function sure(text, label, act) {
-  const button = el("button", { type: "button", "aria-label": `${text}: ${label}`, on: { click } }, text);
-  function click() {
-    if (button.dataset.armed) return act();
-    mark(button, "armed", true);
-    put(button, t("admin.sure"));
-    button.setAttribute("aria-label", `${t("admin.sure")}: ${text}: ${label}`);
-    button.addEventListener("blur", () => (mark(button, "armed", null), put(button, text)), { once: true });
-  }
-  return button;
 }
 
 function drawAssignments(rows) {

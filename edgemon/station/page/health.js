@@ -1,9 +1,10 @@
 // Devices: who is there, what was lost on the way, whose clock is wrong, and what was refused. The worst come first.
 
-import { get } from "./api.js";
+import { ask, get, inPath } from "./api.js";
 import { el, put, show } from "./dom.js";
 import * as live from "./live.js";
-import { start } from "./shell.js";
+import { may, start } from "./shell.js";
+import { sure } from "./sure.js";
 import { table } from "./tables.js";
 import { number, span, t, when, word } from "./words.js";
 
@@ -28,13 +29,26 @@ function lost(device) {
   return flagged(t("devices.lost", { missing: number(device.missing), share: number(share, 2) }), device.missing > 0);
 }
 
+/** What an administrator may do about a device that is gone for good. */
+function retirement({ base, online }) {
+  return online === "online" || base === "-" ? "" : sure(t("devices.retire"), base, async () => {
+    try {
+      await ask("DELETE", `/api/devices/${inPath(base)}`);
+      await load();
+    } catch (error) {
+      put(id("failed"), t("refused.device", { reason: error.message }));
+      show(id("failed"), true);
+    }
+  });
+}
+
 function row(device, now) {
   const heard = device.last_heard_ms === null ? "–" : t("devices.heard", { at: when(device.last_heard_ms, now), age: span(now - device.last_heard_ms) });
   const { outbox } = device;
   return [device.base, flagged(word("online", device.online), device.online !== "online"), heard, lost(device), number(device.received), number(device.repeats),
     flagged(device.clock_offset_ms === null ? "–" : t("devices.clock_s", { s: number(device.clock_offset_ms / 1000, 2) }), isOff(device)),
     outbox ? flagged(t("devices.outbox", { waiting: number(outbox.waiting), dropped: number(outbox.dropped) }), outbox.dropped > 0) : "–",
-    known(device.temperature_c), device.beds.join(", "), device.software ?? "–"];
+    known(device.temperature_c), device.beds.join(", "), device.software ?? "–", ...(may("administer") ? [retirement(device)] : [])];
 }
 
 function draw(devices) {
@@ -46,7 +60,7 @@ function draw(devices) {
   put(id("count"), t("devices.count", { n: number(devices.length), off: number(devices.filter((device) => device.online !== "online").length),
     shown: number(Math.min(SHOWN, devices.length)) }));
   const headings = ["device", "online", "heard_title", "n:missing", "n:received", "n:repeats", "n:clock", "outbox_title", "n:temperature", "beds", "software"]
-    .map((name) => (name.startsWith("n:") ? `n:${t(`devices.${name.slice(2)}`)}` : t(`devices.${name}`)));
+    .concat(may("administer") ? ["do"] : []).map((name) => (name.startsWith("n:") ? `n:${t(`devices.${name.slice(2)}`)}` : t(`devices.${name}`)));
   id("devices").replaceChildren(table(t("devices.heading"), headings, worst.slice(0, SHOWN).map((device) => row(device, now))));
   const refused = devices.flatMap((device) => device.refused.map((refusal) => [device.base, word("refusal", refusal.reason), number(refusal.count),
     when(refusal.last_ms, now), refusal.text, refusal.last_ms]));

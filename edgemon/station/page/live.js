@@ -21,7 +21,7 @@ export const isLost = () => since(heard) > LOST_MS;
 
 /**
  * Follows the stream for as long as the page lives.
- * on.cards(cards, all): changed cards, or all of them; on.lost(lost): told when it changes; on.tick(): once a second.
+ * on.cards(cards, places): changed cards, and where beds came or went the places of all; on.lost(lost): told when it changes; on.tick(): once a second.
  */
 export function follow(on) {
   let source;
@@ -41,13 +41,11 @@ export function follow(on) {
   function open() {
     source?.close();
     opened = stamp();
-    let all = true; // a new stream starts with every card; one that the browser resumed goes on with what changed
     source = new EventSource("/api/live");
     source.addEventListener("cards", (message) => {
       const data = JSON.parse(message.data);
       event(data);
-      on.cards(data.cards, all);
-      all = false;
+      on.cards(data.cards, data.places);
     });
     source.addEventListener("beat", (message) => event(JSON.parse(message.data)));
   }

@@ -153,10 +153,10 @@ export async function start(on = {}) {
   }
 
   live.follow({
-    cards(list, all) {
-      if (all) {
-        const told = new Set(list.map((card) => card.place));
-        for (const place of [...cards.keys()].filter((one) => !told.has(one))) {
+    cards(list, places) {
+      if (places) {
+        const there = new Set(places);
+        for (const place of [...cards.keys()].filter((one) => !there.has(one))) {
           cards.delete(place);
           changed.add(place);
         }

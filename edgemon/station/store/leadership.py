@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from contextlib import suppress
+
+from sqlalchemy import Connection, exc, text
 
 from edgemon.station.store.engine import Base, told
 from edgemon.station.store.upgrade import LOCK
@@ -32,11 +34,17 @@ class Leadership:
                     return True
                 return self._try()
         except BaseException:
-            self.give_up()
+            self._drop()
             raise
 
     def give_up(self) -> None:
-        """Let another lead."""
+        """Let another lead, from now on and not from when the database notices."""
+        if self._connection is not None:
+            with suppress(exc.SQLAlchemyError):
+                self._connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LEADER_LOCK})
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()  # closing it for good frees the lock, in whatever state it is

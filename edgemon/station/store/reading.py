@@ -70,6 +70,11 @@ class Reading(Base):
             ward.take(connection, around(place))
         return ward.bed(place) if ward.known(place) else None
 
+    def places(self) -> frozenset[str]:
+        """Every bed that is known."""
+        with self._ward() as ward:
+            return frozenset(ward.changed)
+
     def pulses(self) -> list[Pulse]:
         """When each bed was last heard of."""
         with self._ward() as ward:

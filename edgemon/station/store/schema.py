@@ -207,6 +207,10 @@ device = Table(
     Column("change", BigInteger, nullable=False),
 )
 
+retired = Table(
+    "retired", metadata, Column("base", Text, primary_key=True), Column("at_ms", BigInteger, nullable=False)
+)
+
 refusal = Table(
     "refusal",
     metadata,

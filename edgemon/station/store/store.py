@@ -12,6 +12,7 @@ from edgemon.station.store.history import Histories
 from edgemon.station.store.people import People
 from edgemon.station.store.reading import Reading
 from edgemon.station.store.records import Records
+from edgemon.station.store.retired import Retired
 from edgemon.station.store.upgrade import upgrade
 from edgemon.station.store.ward import OFF
 from edgemon.station.store.writing import Writing
@@ -25,7 +26,7 @@ AGES = (
 )  # fmt: skip
 
 
-class Store(Writing, Reading, People, Histories, Records):
+class Store(Writing, Reading, Retired, People, Histories, Records):
     """The store of a station; every method may raise `StoreUnavailable`.
 
     Safe for many threads, and one store serves many processes. Readers never wait for writers. Read `newest_change`
@@ -60,6 +61,12 @@ class Store(Writing, Reading, People, Histories, Records):
         """Return if the store can be read and written now, else raise `StoreUnavailable`."""
         with self._writing():
             pass
+
+    def retire(self, base: str, by: str, now_ms: int) -> bool:
+        """As `Retired.retire`, and this process forgets it at once."""
+        done = super().retire(base, by, now_ms)
+        self.forget()
+        return done
 
     def prune(self, now_ms: int, raw_ms: int, history_ms: int) -> int:
         """Forget heart rates by the second and history that are older than told; returns how many.

@@ -14,6 +14,7 @@ from edgemon.records import Presence
 from edgemon.station.nouns import Heard, Refused
 from edgemon.station.store import schema as t
 from edgemon.station.store.engine import Base
+from edgemon.station.store.retired import in_service
 from edgemon.station.store.rows import Rows
 from edgemon.station.store.track import Order, Track
 
@@ -37,7 +38,7 @@ class Writing(Base):
                 tracks = _tracks(connection, {heard.base for heard in batch})
                 known = set(tracks)
                 rows = Rows(change, _believed(connection, batch))
-                for heard in batch:
+                for heard in in_service(connection, batch):
                     if heard.payload is not None and heard.base not in tracks:
                         tracks[heard.base] = Track(heard.base)
                     rows.add(heard, tracks.get(heard.base))

@@ -53,9 +53,8 @@ def reader(store: Store, silence_s: float, now_ms: Callable[[], int]) -> Callabl
             return Frame(newest, {})
         at_ms = now_ms()
         beds = store.beds(after if after < newest else 0)
-        return Frame(
-            newest, {bed.place: (bed.change, CARD.dump_json(card(bed, at_ms, silence_s)).decode()) for bed in beds}
-        )
+        cards = {bed.place: (bed.change, CARD.dump_json(card(bed, at_ms, silence_s)).decode()) for bed in beds}
+        return Frame(newest, cards, store.places())
 
     return read
 
@@ -150,6 +149,18 @@ def _device(device: DeviceNow) -> dict[str, object]:
         "outbox": health.outbox.model_dump() if health else None,
         "temperature_c": health.temperature_c if health else None,
     }
+
+
+async def retire(request: Request, web: Web, person: Who) -> Response:
+    """Forget a device that is in service no more."""
+    base: str = request.path_params["base"]
+    try:
+        known = await run_in_threadpool(web.store.retire, base, person.name, web.now_ms())
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    if not known:
+        raise HTTPException(404, "no such device")
+    return JSONResponse({"base": base})
 
 
 async def assignments(request: Request, web: Web, _person: Who) -> Response:

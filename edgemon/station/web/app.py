@@ -105,6 +105,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/beds/{place:path}/pause", needs("acknowledge", acts.pause), methods=["POST"]),
         Route("/api/commands/{cmd_id}", needs("view", acts.command)),
         Route("/api/devices", needs("view", api.devices)),
+        Route("/api/devices/{base:path}", needs("administer", api.retire), methods=["DELETE"]),
         Route("/api/assignments", needs("view", api.assignments), methods=["GET"]),
         Route("/api/assignments", needs("administer", api.assign), methods=["POST"]),
         Route("/api/assignments/{place:path}", needs("administer", api.unassign), methods=["DELETE"]),

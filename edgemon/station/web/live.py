@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -35,10 +36,14 @@ AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Beds that changed: by place, the change and the card as JSON text; `change` is what they bring a client to."""
+    """Beds that changed: by place, the change and the card as JSON text; `change` is what they bring a client to.
+
+    `places` are all beds that there are; None says that nothing changed at all.
+    """
 
     change: int
     cards: Mapping[str, tuple[int, str]]
+    places: frozenset[str] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -47,6 +52,8 @@ class Client:
 
     change: int
     pending: dict[str, str] = field(default_factory=dict)
+    places: frozenset[str] | None = None
+    counted: bool = True  # whether the screen knows which beds there are
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def give(self, frame: Frame) -> None:
@@ -55,14 +62,19 @@ class Client:
             self.change = 0
         self.pending.update((place, text) for place, (change, text) in frame.cards.items() if change > self.change)
         self.change = frame.change
-        if self.pending:
+        if frame.places is not None and frame.places != self.places:
+            self.places, self.counted = frame.places, False
+            self.pending = {place: text for place, text in self.pending.items() if place in frame.places}
+        if self.pending or not self.counted:
             self.news.set()
 
-    def take(self) -> str:
-        """The JSON list of the cards that wait; none waits afterwards."""
-        cards = "[" + ",".join(self.pending.values()) + "]"
+    def take(self, now_ms: int) -> str:
+        """The JSON of what waits: cards and, where a bed came or went, the places of all; none waits afterwards."""
+        places = "" if self.counted else f',"places":{json.dumps(sorted(self.places or ()))}'
+        told = f'{{"now_ms":{now_ms},"change":{self.change},"cards":[{",".join(self.pending.values())}]{places}}}'
         self.pending.clear()
-        return cards
+        self.counted = True
+        return told
 
 
 class Hub:
@@ -165,7 +177,7 @@ class Stream(Response):
             now_ms = self._web.now_ms()
             if client.news.is_set():
                 client.news.clear()
-                data = f'{{"now_ms":{now_ms},"change":{client.change},"cards":{client.take()}}}'
+                data = client.take(now_ms)
                 await self._chunk(send, f"event: cards\nid: {client.change}\ndata: {data}\n\n")
             if time.monotonic() >= beat_at:
                 if not await self._stands():
