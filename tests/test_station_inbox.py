@@ -63,7 +63,7 @@ def test_our_own_words_are_nobodys() -> None:
         (MINUTE.topic, b"\xff\xfe", "json"),
         (MINUTE.topic, b" " * 65_537, "size"),
         (MINUTE.topic, DATA.replace(b'"session":1', b'"session":99999999999999999999'), "range"),
-        (MINUTE.topic, DATA.replace(b'"start":"2026-01-05', b'"start":"2026-02-30'), "range"),
+        (MINUTE.topic, DATA.replace(b'"start":"2026-01-05', b'"start":"2026-02-30'), "schema"),
         (MINUTE.topic, DATA.replace(b'"end":"2026', b'"end":"9999'), "range"),
     ],
 )
@@ -81,6 +81,18 @@ def test_a_device_cannot_have_any_number_of_beds() -> None:
     assert reason(many.topic, encode(many)) == "range"
     twice = birth(composer(), ("cot-1", "cot-1"))
     assert reason(twice.topic, encode(twice)) == "range"
+
+
+def test_no_number_or_time_at_any_depth_is_beyond_what_can_be_counted() -> None:
+    state, alarm = composer().state(patient(), [alarm_event()], stamp()), composer().alarm(alarm_event(), stamp())
+    known = json.loads(encode(state))
+    known["face"]["age_s"] = 1e308
+    assert reason(state.topic, json.dumps(known).encode()) == "schema"
+    known = json.loads(encode(state))
+    known["active_alarms"][0]["onset"] = "2026-13-45T00:00:00.000Z"
+    assert reason(state.topic, json.dumps(known).encode()) == "schema"
+    known = json.loads(encode(alarm)) | {"ack": {"by": "x", "at": "2026-99-99T99:99:99.999Z"}}
+    assert reason(alarm.topic, json.dumps(known).encode()) == "schema"
 
 
 @given(st.text())

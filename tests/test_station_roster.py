@@ -14,7 +14,7 @@ from edgemon.messages import payloads as p
 from edgemon.records import Activation, Message, Presence, Priority, Reading, Reason
 from edgemon.station.nouns import BedNow, Notice, Pause, Pulse, to_ms
 from edgemon.station.roster import CALM_RANK, card, order
-from edgemon.station.rules import judge
+from edgemon.station.rules import Steady, judge
 
 SILENCE_S = 45.0
 EMPTY = BedNow(
@@ -156,3 +156,20 @@ def test_a_station_that_just_began_to_listen_blames_nobody_for_its_own_silence()
     silent = [Pulse(PLACE, 0, "online")]
     assert judge(silent, [], NOW_MS, silence_ms=45_000, since_ms=NOW_MS - 45_000).opened == ()
     assert len(judge(silent, [], NOW_MS, silence_ms=45_000, since_ms=NOW_MS - 45_001).opened) == 1
+
+
+def test_a_clock_that_is_set_back_makes_no_silence_look_short() -> None:
+    steady, hour_ms = Steady(), 3_600_000
+
+    def silent(now_ms: int, steady_ms: int, heard_ms: int = NOW_MS) -> bool:
+        [aged] = steady.aged([Pulse(PLACE, heard_ms, "online")], now_ms, steady_ms)
+        return bool(judge([aged], [], now_ms, silence_ms=45_000, since_ms=0).opened)
+
+    assert not silent(NOW_MS + 1000, 0)
+    assert not silent(NOW_MS + 2000 - hour_ms, 1000)
+    assert not silent(NOW_MS + 45_000 - hour_ms, 44_000)
+    assert silent(NOW_MS + 47_000 - hour_ms, 46_000)
+    assert not silent(NOW_MS + 48_000 - hour_ms, 47_000, heard_ms=NOW_MS + 48_000 - hour_ms)
+    shown = card(bed(state_received_ms=NOW_MS + hour_ms, last_heard_ms=NOW_MS + hour_ms), NOW_MS, SILENCE_S)
+    assert shown.silent
+    assert all(told.stale for told in shown.readings.values())

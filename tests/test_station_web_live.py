@@ -238,3 +238,25 @@ def test_screens_wait_for_a_store_that_comes_back(monkeypatch: pytest.MonkeyPatc
         following.cancel()
 
     asyncio.run(scene())
+
+
+def test_a_reader_that_fails_ends_every_stream() -> None:
+    ended = []
+
+    def read(after: int) -> Frame:
+        if after:
+            raise ZeroDivisionError
+        return frame(1, "a")
+
+    async def scene() -> None:
+        hub = Hub(read)
+        hub.ended = lambda: ended.append(True)
+        client = await hub.join(0)
+        client.news.clear()
+        with pytest.raises(ZeroDivisionError):
+            await hub.follow()
+        assert (hub.closed, client.news.is_set(), ended) == (True, True, [True])
+        with pytest.raises(HTTPException, match="503"):
+            await hub.join(0)
+
+    asyncio.run(scene())

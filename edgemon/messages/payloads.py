@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from edgemon.records import (
     Activation,
@@ -27,17 +28,24 @@ INTENDED_USE = (
     "never rely on it to notice that a patient needs help."
 )
 
+
+def _on_the_calendar(ts: str) -> str:
+    datetime.fromisoformat(ts)
+    return ts
+
+
 Ts = Annotated[
     str,
     StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    AfterValidator(_on_the_calendar),
     Field(json_schema_extra={"format": "date-time"}, description="UTC, to the millisecond"),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+-]{1,128}$")]
 Ref = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@+/-]{1,128}$")]
 MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}/[0-9a-zA-Z-]{1,36}/\d{1,16}$")]
-Seconds = Annotated[float, Field(ge=0)]
-Minutes = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]  # 31 years: what a receiver can still add to a time
+Minutes = Annotated[float, Field(ge=0, le=1e7)]
 TsSource = ClockSource
 SIGNALS = "signals to give: all, all but sound, or none; a pause never changes presence"
 

@@ -116,11 +116,7 @@ def _fits(where: Address, payload: p.Header, now_ms: int) -> None:
             raise _No("range", f"{where.topic.name}: {name} is above 2**53")
     for name in _named(type(payload), TIMES):
         ts = getattr(payload, name)
-        try:
-            late = ts is not None and to_ms(ts) > now_ms + 365 * DAY_MS
-        except (ValueError, OverflowError) as error:
-            raise _No("range", f"{where.topic.name}: {name} is no time of the calendar") from error
-        if late:
+        if ts is not None and to_ms(ts) > now_ms + 365 * DAY_MS:
             raise _No("range", f"{where.topic.name}: {name} lies more than a year ahead")
 
 

@@ -30,7 +30,7 @@ from edgemon.station.inbox import plain, read
 from edgemon.station.meters import Meters
 from edgemon.station.nouns import Heard, Refused, to_ts, wall_ms
 from edgemon.station.settings import StationConfig
-from edgemon.station.store import Store, Unfit
+from edgemon.station.store import Store
 
 log = logging.getLogger(__name__)
 BATCH_ROWS, BATCH_S = 500, 0.1
@@ -190,7 +190,7 @@ class Ingest(Link):
         try:
             with self._meters.commit.time():
                 ids = self._store.commit(heard, refused)
-        except Unfit as error:
+        except (ValueError, OverflowError) as error:  # Unfit among them
             if len(heard) <= 1:
                 blamed = [Refused(one.base, "store", plain(str(error)), one.received_ms) for one in heard]
                 return self._commit([], [*refused, *blamed]) if heard else {}

@@ -14,6 +14,7 @@ from edgemon.station.nouns import BedNow, Notice, Pause, base_of, bed_of, device
 READINGS = ("face", "eyes", "sleep", "cry", "posture", "pain_cue", "movement")
 ORDER = tuple(Priority)  # the worst first
 CALM_RANK = 7
+AHEAD_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def card(bed: BedNow, now_ms: int, silence_s: float) -> Card:
     """What a bed looks like now."""
     silence_ms = round(1000 * silence_s)
     alarms = _alarms(bed)
-    silent = bed.last_heard_ms is None or now_ms - bed.last_heard_ms > silence_ms
+    silent = bed.last_heard_ms is None or is_old(bed.last_heard_ms, now_ms, silence_ms)
     online = bed.avail.status if bed.avail else "unknown"
     return Card(
         place=bed.place,
@@ -119,6 +120,11 @@ def card(bed: BedNow, now_ms: int, silence_s: float) -> Card:
         pause=bed.pause if bed.pause is not None and now_ms < bed.pause.until_ms else None,
         rank=_rank(alarms, away=silent or online in ("offline", "stopping")),
     )
+
+
+def is_old(at_ms: int, now_ms: int, silence_ms: int) -> bool:
+    """Whether it is too long ago; what lies ahead was heard before our clock was set back, nobody knows when."""
+    return now_ms - at_ms > silence_ms or at_ms - now_ms > AHEAD_MS
 
 
 def order(cards: Iterable[Card]) -> list[Card]:
@@ -147,7 +153,7 @@ def _readings(bed: BedNow, now_ms: int, silence_ms: int) -> dict[str, Told]:
         if reading.reason is not Reason.DISABLED:
             at_ms = bed.state_received_ms - round(1000 * reading.age_s)
             age_ms = max(0, now_ms - at_ms)
-            told[name] = Told(reading.value, reading.reason, at_ms, age_ms, age_ms > silence_ms)
+            told[name] = Told(reading.value, reading.reason, at_ms, age_ms, is_old(at_ms, now_ms, silence_ms))
     return told
 
 
@@ -163,7 +169,8 @@ def _heart_rate(bed: BedNow, now_ms: int, silence_ms: int) -> Rate | None:
         return None
     at_ms = received_ms - round(1000 * reading.age_s)
     age_ms = max(0, now_ms - at_ms)
-    return Rate(reading.value, reading.quality, reading.reason, at_ms, age_ms, age_ms > silence_ms)
+    old = is_old(at_ms, now_ms, silence_ms)
+    return Rate(reading.value, reading.quality, reading.reason, at_ms, age_ms, old)
 
 
 def _camera(bed: BedNow) -> Camera | None:

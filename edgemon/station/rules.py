@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgemon.records import Priority
@@ -18,6 +18,26 @@ class Verdict:
 
     opened: tuple[Notice, ...]
     closed: tuple[Notice, ...]
+
+
+class Steady:
+    """Ages of what was heard by a clock that nobody sets: a wall clock that is set back makes no silence look short."""
+
+    def __init__(self) -> None:
+        self._first_ms: dict[
+            str, tuple[int, int]
+        ] = {}  # by place: when it was heard, and when that was first seen here
+
+    def aged(self, pulses: Iterable[Pulse], now_ms: int, steady_ms: int) -> list[Pulse]:
+        """Pulses as old as either clock says."""
+        known, self._first_ms = self._first_ms, {}
+        found = []
+        for pulse in pulses:
+            heard_ms, first_ms = known.get(pulse.place, (None, 0))
+            first_ms = first_ms if heard_ms == pulse.heard_ms else steady_ms
+            self._first_ms[pulse.place] = (pulse.heard_ms, first_ms)
+            found.append(replace(pulse, heard_ms=min(pulse.heard_ms, now_ms - (steady_ms - first_ms))))
+        return found
 
 
 def judge(

@@ -140,7 +140,9 @@ def _web(
     stack.callback(sender.stop)
     host, port = listening.getsockname()[:2]
     scheme = "https" if settings.http.cert_file else "http"
-    return _Web(server(app, settings.http), listening, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    web = _Web(server(app, settings.http), listening, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    app.state.web.hub.ended = web.end
+    return web
 
 
 def listen(http: Http) -> socket.socket:

@@ -181,7 +181,8 @@ export class BedCard {
     for (const fact of this.facts) fact.draw(card.readings[fact.name], now);
     show(this.cameraRow, card.bed !== "_device");
     put(this.camera, camera(card.camera));
-    const silent = card.silent || !Number.isFinite(card.last_heard_ms) || now - card.last_heard_ms > staleMs();
+    const silent = card.silent || !Number.isFinite(card.last_heard_ms) || now - card.last_heard_ms > staleMs()
+      || card.last_heard_ms - now > AHEAD_MS;
     mark(this.node, "silent", silent);
     mark(this.cameraRow, "stale", silent);
     const heard = Number.isFinite(card.last_heard_ms)

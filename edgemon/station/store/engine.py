@@ -14,6 +14,8 @@ from edgemon.errors import StoreUnavailable
 from edgemon.station.store import schema as t
 
 BUSY_S = 5.0  # how long a writer waits for another
+GONE_MS = 10_000  # a writer that vanishes in mid-transaction keeps all others, and the leader's lock, for no longer
+ALIVE = {"tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 3}
 CACHE_KIB = 32 * 1024
 LARGEST_WAL_BYTES = 64 * 2**20
 
@@ -30,8 +32,12 @@ def connect(url: str | URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    settings = f"-c lock_timeout={int(1000 * BUSY_S)} -c statement_timeout=60000 -c synchronous_commit=on"
-    arguments = {"connect_timeout": int(BUSY_S), "options": settings}
+    limits = {"lock_timeout": int(1000 * BUSY_S), "statement_timeout": 60_000}
+    limits |= {"idle_in_transaction_session_timeout": GONE_MS, "tcp_user_timeout": GONE_MS} | ALIVE
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    arguments: dict[str, Any] = {name.removeprefix("tcp_"): value for name, value in ALIVE.items()}
+    arguments |= {"connect_timeout": int(BUSY_S), "tcp_user_timeout": GONE_MS}
+    arguments["options"] = f"{options} -c synchronous_commit=on"
     return create_engine(where, connect_args=arguments, pool_pre_ping=True, pool_timeout=BUSY_S)
 
 

@@ -33,7 +33,8 @@ class Retired(Base):
                 return False
             avail = select(t.now.c.body).where(t.now.c.kind == "avail", t.now.c.place == device_place(base))
             body = connection.execute(avail).scalar_one_or_none()
-            if body is not None and parsed(p.Avail, body).status == "online":
+            avail_now = parsed(p.Avail, body) if body is not None else None
+            if avail_now is not None and avail_now.status == "online":
                 raise ValueError("the device is online: take it off the network first")
             for table in (t.now, t.alarm, t.notice):
                 heard = set(connection.execute(select(table.c.place).distinct()).scalars())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any, TypeVar, cast
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
 from edgemon.messages import payloads as p
@@ -28,14 +28,12 @@ PAUSES = (
 )
 
 
-@lru_cache(maxsize=16_384)
-def _remembered(model: type[p.Payload], body: str) -> p.Payload:
-    return model.model_validate_json(body)
-
-
-def parsed(model: type[P], body: str) -> P:
-    """A body as its payload; most are read many times before they change."""
-    return cast(P, _remembered(model, body))
+def parsed(model: type[P], body: str) -> P | None:
+    """A body as its payload; None where another version wrote it and this one cannot read it."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError:
+        return None
 
 
 def is_on(row: Found) -> bool:
@@ -77,6 +75,7 @@ class Ward:
             table.name: defaultdict(dict) for table in (t.alarm, t.notice, t.assignment, t.command)
         }
         self._beds: dict[str, tuple[str, ...]] = {}  # of each device
+        self._payloads: dict[tuple[str, ...], tuple[str, p.Payload | None]] = {}  # by what names a row: body, payload
 
     def take(self, connection: Connection, wanted: Wanted) -> None:
         """Read rows and take them in."""
@@ -120,14 +119,17 @@ class Ward:
             avail=self._read("avail", wide, p.Avail),
             state=self._current(self.now.get(("state", place)), p.State, place),
             state_received_ms=self._received_ms("state", place),
-            heart_rate=p.HeartRateReading.model_validate_json(rate.body) if rate is not None else None,
+            heart_rate=self._payload(("hr", place), p.HeartRateReading, rate.body) if rate is not None else None,
             heart_rate_received_ms=self._received_ms("hr", place),
             health=self._current(self.now.get(("health", wide)), p.HealthReport, wide),
             alarms=tuple(
-                _alarm(row) for at in dict.fromkeys((place, wide)) for row in self._rows("alarm", at) if is_on(row)
+                alarm
+                for at in dict.fromkeys((place, wide))
+                for row in self._rows("alarm", at)
+                if is_on(row) and (alarm := self._alarm(row)) is not None
             ),
             notices=tuple(notice_of(row) for row in self._rows("notice", place) if is_on(row)),
-            pause=next(map(_pause, self._rows("command", place)), None),
+            pause=next((pause for row in self._rows("command", place) if (pause := _pause(row))), None),
             last_heard_ms=max(heard, default=None),
             clock_offset_ms=offset_ms(self._offsets[base]) if base in self._offsets else None,
             change=self.changed.get(place, 0),
@@ -148,7 +150,20 @@ class Ward:
 
     def _read(self, kind: str, place: str, model: type[P]) -> P | None:
         row = self.now.get((kind, place))
-        return parsed(model, row.body) if row is not None else None
+        return self._payload((kind, place), model, row.body) if row is not None else None
+
+    def _payload(self, key: tuple[str, ...], model: type[P], body: str) -> P | None:
+        """A body as its payload; most are asked for many times before they change."""
+        known = self._payloads.get(key)
+        if known is None or known[0] != body:
+            known = self._payloads[key] = (body, parsed(model, body))
+        return cast("P | None", known[1])
+
+    def _alarm(self, row: Found) -> p.Alarm | None:
+        alarm = self._payload(("alarm", row.place, row.condition), p.Alarm, row.body)
+        if alarm is not None and alarm.ack is None and row.ack_by is not None:
+            return alarm.model_copy(update={"ack": p.Acknowledgement(by=row.ack_by, at=row.ack_at)})
+        return alarm
 
     def _received_ms(self, kind: str, place: str) -> int | None:
         row = self.now.get((kind, place))
@@ -156,9 +171,9 @@ class Ward:
 
     def _current(self, row: Found | None, model: type[P], place: str) -> P | None:
         """A report without alarms of which the alarm's own topic has told more since."""
-        if row is None:
+        report = self._payload((row.kind, place), model, row.body) if row is not None else None
+        if row is None or report is None:
             return None
-        report = parsed(model, row.body)
         active = getattr(report, "active_alarms", ())
         if not active:
             return report
@@ -173,20 +188,15 @@ def _beds(heard: Iterable[tuple[str, str]], births: Mapping[tuple[str, str], str
     born: dict[str, set[str]] = {}
     for kind, place in heard:
         base = base_of(place)
-        if kind == "birth":
-            born[base] = {f"{base}/{bed}" for bed in parsed(p.Birth, births[kind, place]).beds}
+        if kind == "birth" and (birth := parsed(p.Birth, births[kind, place])) is not None:
+            born[base] = {f"{base}/{bed}" for bed in birth.beds}
         elif kind in ("state", "hr"):
             beds[base].add(place)
     return {base: tuple(sorted(places)) for base, places in (beds | born).items()}
 
 
-def _alarm(row: Found) -> p.Alarm:
-    alarm = parsed(p.Alarm, row.body)
-    if alarm.ack is None and row.ack_by is not None:
-        return alarm.model_copy(update={"ack": p.Acknowledgement(by=row.ack_by, at=row.ack_at)})
-    return alarm
-
-
-def _pause(row: Found) -> Pause:
+def _pause(row: Found) -> Pause | None:
     asked = parsed(p.CommandRequest, row.body)
-    return Pause(asked.pause or "audio", row.by, row.asked_ms, row.asked_ms + round(1000 * (asked.duration_s or 0)))
+    if asked is None or asked.pause is None or asked.duration_s is None:
+        return None
+    return Pause(asked.pause, row.by, row.asked_ms, row.asked_ms + round(1000 * asked.duration_s))

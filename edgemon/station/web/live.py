@@ -89,6 +89,7 @@ class Hub:
         self._clients: set[Client] = set()
         self._watched = asyncio.Event()
         self.closed = False
+        self.ended: Callable[[], None] = lambda: None
 
     @property
     def clients(self) -> int:
@@ -99,8 +100,10 @@ class Hub:
         """A client that has seen everything up to `after` (0: nothing), with what it missed.
 
         Raises:
-            HTTPException: 503, too many watch.
+            HTTPException: 503, too many watch, or nobody reads any more.
         """
+        if self.closed:
+            raise HTTPException(503, "the station is stopping")
         if len(self._clients) >= MAX_CLIENTS:
             raise HTTPException(503, f"{MAX_CLIENTS} screens watch already", headers={"Retry-After": "10"})
         client = Client(after)
@@ -123,7 +126,17 @@ class Hub:
             client.news.set()
 
     async def follow(self) -> None:
-        """Poll the store until cancelled; one read serves all clients."""
+        """Poll the store until cancelled; one read serves all clients.
+
+        A fault that ends it ends all streams too: no screen is told that it is live while nothing is read.
+        """
+        try:
+            await self._follow()
+        finally:
+            self.close()
+            self.ended()
+
+    async def _follow(self) -> None:
         while True:
             await self._watched.wait()
             if not self._clients:  # the only one left while this was about to go on
