@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytest_plugins = ["station_browser"]
+
 if TYPE_CHECKING:
     from mosquitto import Broker
     from postgres import Server
