@@ -10,12 +10,13 @@ from edgemon.messages.credentials import secret
 from edgemon.station.nouns import Role, wall_ms
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
+from edgemon.station.store.people import Act
 
 COMMAND_LINE = "command line"
 
 
 def change(settings: StationConfig, act: str, name: str, *, role: Role | None, password_file: Path | None) -> int:
-    """Do `act` (add, role, password, disable) to a user.
+    """Do `act` (add, role, password, disable, enable) to a user.
 
     Raises:
         ConfigError: there is no such user, or there is one already, or the password does not do.
@@ -23,16 +24,18 @@ def change(settings: StationConfig, act: str, name: str, *, role: Role | None, p
     """
     password = _password(password_file) if act in ("add", "password") else ""
     store, now_ms = Store.open(settings.store), wall_ms()
+    row = Act(now_ms, COMMAND_LINE, f"user {act}", None, f"{name} {role or ''}".strip())
     try:
         if act == "add":
-            store.add_account(name, password, role or "view", now_ms)
+            store.add_account(name, password, role or "view", now_ms, row)
         elif act == "role" and role is not None:
-            store.set_role(name, role)
+            store.set_role(name, role, row)
         elif act == "password":
-            store.set_password(name, password)
+            store.set_password(name, password, row)
+        elif act == "enable":
+            store.enable(name, row)
         else:
-            store.disable(name, now_ms)
-        store.audit(COMMAND_LINE, f"user {act}", None, f"{name} {role or ''}".strip(), now_ms)
+            store.disable(name, row)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     finally:

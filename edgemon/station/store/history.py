@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, select
+from sqlalchemy import Connection, Row, Select, Table, and_, func, select
 
 from edgemon.records import DEVICE_BED
 from edgemon.station.nouns import (
@@ -33,6 +33,7 @@ MINUTE_GAP_MS = 90_000  # minutes further apart than this have a gap between the
 RAW_GAP_MS = 5_000
 BELIEF_MS = 30_000  # a state is repeated at least as often: so long a belief holds that no other follows
 MAX_ALARM_LINES = 2_000
+LINE = ("place", "alarm_id", "revision", "presence", "phase")  # devices repeat it for as long as an alarm stands
 Found = Row[Any]
 
 
@@ -153,17 +154,24 @@ def _coverage(sleep: Sequence[Span], minutes: Sequence[Found], from_ms: int, to_
 
 
 def _alarms(connection: Connection, place: str, from_ms: int, to_ms: int) -> tuple[AlarmLine, ...]:
-    """The log of the bed, of its device, and of the station's own alarms about it; newest kept where too many."""
+    """The log of the bed, of its device, and of the station's own alarms about it, without what only repeats.
+
+    The newest are kept where they are too many.
+    """
     wide = device_place(base_of(place))
     places = (place,) if bed_of(place) == DEVICE_BED else (place, wide)
 
-    def of(table: Table) -> Sequence[Found]:
+    def of(table: Table, wanted: Select[Any]) -> Sequence[Found]:
         within = (table.c.place.in_(places), table.c.at_ms.between(from_ms, to_ms))
-        return connection.execute(
-            select(table).where(*within).order_by(table.c.at_ms.desc()).limit(MAX_ALARM_LINES)
-        ).all()
+        return connection.execute(wanted.where(*within).order_by(table.c.at_ms.desc()).limit(MAX_ALARM_LINES)).all()
 
-    lines = [device_line(row) for row in of(t.alarm_log)] + [station_line(row) for row in of(t.notice_log)]
+    log = t.alarm_log
+    nth = func.row_number().over(partition_by=[log.c[name] for name in LINE], order_by=(log.c.at_ms, log.c.id))
+    within = (log.c.place.in_(places), log.c.at_ms.between(from_ms, to_ms))
+    numbered = select(log.c.id, nth.label("n")).where(*within).subquery()
+    first = select(log).join(numbered, and_(numbered.c.id == log.c.id, numbered.c.n == 1))
+    lines = [device_line(row) for row in of(log, first)]
+    lines += [station_line(row) for row in of(t.notice_log, select(t.notice_log))]
     return tuple(sorted(lines, key=lambda line: line.at_ms)[-MAX_ALARM_LINES:])
 
 

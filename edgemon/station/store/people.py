@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -21,10 +22,35 @@ HASHER = PasswordHasher()
 NOBODYS_HASH = HASHER.hash(secrets.token_hex(16))  # verified where there is no such user, which takes as long
 
 
-class People(Base):
-    """The part of `Store` that knows people; every method may raise `StoreUnavailable`."""
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A row of the audit log to be: when, who, what, where, and more of it."""
 
-    def add_account(self, name: str, password: str, role: Role, now_ms: int) -> None:
+    at_ms: int
+    who: str
+    what: str
+    place: str | None
+    detail: str
+
+
+def write_down(connection: Connection, act: Act) -> None:
+    """Write the row of an act in the transaction of the act itself, cut to what a row may hold and printable."""
+    place = None if act.place is None else _printable(act.place[:256])
+    row = {"at_ms": act.at_ms, "who": _printable(act.who[:128]), "what": act.what, "place": place}
+    connection.execute(insert(t.audit), row | {"detail": _printable(act.detail[:200])})
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+class People(Base):
+    """The part of `Store` that knows people; every method may raise `StoreUnavailable`.
+
+    Each change of an account and its `act` in the audit log are one transaction.
+    """
+
+    def add_account(self, name: str, password: str, role: Role, now_ms: int, act: Act | None = None) -> None:
         """A new local user.
 
         Raises:
@@ -38,18 +64,24 @@ class People(Base):
                 raise ValueError(f"there is a user {name} already")
             made = {"name": name, "hash": hashed, "role": role, "created_ms": now_ms, "disabled_ms": None}
             connection.execute(insert(t.account), made)
+            if act is not None:
+                write_down(connection, act)
 
-    def set_role(self, name: str, role: Role) -> None:
+    def set_role(self, name: str, role: Role, act: Act) -> None:
         """Give a local user another role. ValueError: there is no such user."""
-        self._change_account(name, role=role)
+        self._change_account(name, act, role=role)
 
-    def set_password(self, name: str, password: str) -> None:
+    def set_password(self, name: str, password: str, act: Act) -> None:
         """Give a local user another password and end his logins. ValueError: no such user, or not a password."""
-        self._change_account(name, ends_logins=True, hash=_hash(password))
+        self._change_account(name, act, ends_logins=True, hash=_hash(password))
 
-    def disable(self, name: str, now_ms: int) -> None:
+    def disable(self, name: str, act: Act) -> None:
         """Let a local user in no more, and end his logins. ValueError: there is no such user."""
-        self._change_account(name, ends_logins=True, disabled_ms=now_ms)
+        self._change_account(name, act, ends_logins=True, disabled_ms=act.at_ms)
+
+    def enable(self, name: str, act: Act) -> None:
+        """Let a local user in again; he must log in anew. ValueError: there is no such user."""
+        self._change_account(name, act, ends_logins=True, disabled_ms=None)
 
     def accounts(self) -> list[Account]:
         """All local users by name."""
@@ -60,7 +92,7 @@ class People(Base):
     def verify(self, name: str, password: str) -> Account | None:
         """The local user of this password; takes as long where there is none."""
         with self._reading() as connection:
-            row = _account(connection, name)
+            row = _account(connection, name) if name.isprintable() else None  # PostgreSQL takes no NUL
         try:
             HASHER.verify(row.hash if row is not None else NOBODYS_HASH, password[:LONGEST_PASSWORD])
         except VerificationError:
@@ -99,8 +131,7 @@ class People(Base):
     def audit(self, who: str, what: str, place: str | None, detail: str, now_ms: int) -> None:
         """Write down an act, for good: triggers refuse to change or delete it."""
         with self._writing() as (connection, _):
-            row = {"at_ms": now_ms, "who": who, "what": what, "place": place, "detail": detail}
-            connection.execute(insert(t.audit), row)
+            write_down(connection, Act(now_ms, who, what, place, detail))
 
     def audit_rows(self, before: int | None = None, limit: int = 200) -> list[AuditRow]:
         """The newest acts first, those numbered below `before`."""
@@ -110,13 +141,14 @@ class People(Base):
         return [AuditRow(row.n, row.at_ms, row.who, row.what, row.place, row.detail) for row in rows]
 
     def assign(self, label: str, place: str, by: str, now_ms: int) -> None:
-        """Put a label on a place; both leave what they had before."""
+        """Put a label on a place; both leave what they had before. Who did it stands in the audit log."""
         with self._writing() as (connection, change):
             held = (t.assignment.c.label == label) | (t.assignment.c.place == place)
             ends = update(t.assignment).where(held, t.assignment.c.to_ms.is_(None))
             connection.execute(ends.values(to_ms=now_ms, change=change))
             row = {"label": label, "place": place, "from_ms": now_ms, "to_ms": None, "by": by, "change": change}
             connection.execute(insert(t.assignment), row)
+            write_down(connection, Act(now_ms, by, "assign", place, label))
 
     def unassign(self, place: str, by: str, now_ms: int) -> bool:
         """Take the label off a place; False where it has none. Who did it stands in the audit log."""
@@ -124,8 +156,7 @@ class People(Base):
             held = (t.assignment.c.place == place, t.assignment.c.to_ms.is_(None))
             done = connection.execute(update(t.assignment).where(*held).values(to_ms=now_ms, change=change))
             if done.rowcount:
-                row = {"at_ms": now_ms, "who": by, "what": "unassign", "place": place, "detail": ""}
-                connection.execute(insert(t.audit), row)
+                write_down(connection, Act(now_ms, by, "unassign", place, ""))
             return done.rowcount > 0
 
     def assignments(self, *, ended: bool = False) -> list[Assignment]:
@@ -135,12 +166,13 @@ class People(Base):
             rows = connection.execute(wanted if ended else wanted.where(t.assignment.c.to_ms.is_(None))).all()
         return [Assignment(row.n, row.label, row.place, row.from_ms, row.to_ms, row.by) for row in rows]
 
-    def _change_account(self, name: str, *, ends_logins: bool = False, **values: object) -> None:
+    def _change_account(self, name: str, act: Act, *, ends_logins: bool = False, **values: object) -> None:
         with self._writing() as (connection, _):
             if not connection.execute(update(t.account).where(t.account.c.name == name).values(**values)).rowcount:
                 raise ValueError(f"there is no user {name}")
             if ends_logins:
                 connection.execute(delete(t.login).where(t.login.c.name == name, t.login.c.auth == "local"))
+            write_down(connection, act)
 
 
 def _account(connection: Connection, name: str) -> Row[Any] | None:

@@ -17,6 +17,7 @@ from edgemon.records import Priority
 from edgemon.station.nouns import BedNow, CommandRow, DeviceNow, Notice, Pulse, Refusal, base_of, ours, to_ms
 from edgemon.station.store import schema as t
 from edgemon.station.store.engine import Base
+from edgemon.station.store.people import Act, write_down
 from edgemon.station.store.track import Track
 from edgemon.station.store.ward import OFF, Ward, around, is_on, notice_of, parsed, since
 from edgemon.station.store.writing import NOBODY
@@ -160,7 +161,10 @@ class Reading(Base):
                 connection.execute(insert(t.notice_log), logged)
 
     def acknowledge_notice(self, place: str, condition: str, by: str, now_ms: int) -> bool:
-        """End the signal of one; False where it does not stand or was acknowledged before."""
+        """End the signal of one; False where it does not stand or was acknowledged before.
+
+        Who did it stands in the audit log.
+        """
         with self._writing() as (connection, change):
             row = connection.execute(select(t.notice).where(*_is(place, condition))).one_or_none()
             if row is None or not is_on(row) or row.ack_by is not None:
@@ -169,6 +173,7 @@ class Reading(Base):
             connection.execute(update(t.notice).where(*_is(place, condition)).values(acked))
             told = Notice(place, row.condition, Priority(row.priority), row.since_ms, by, now_ms)
             connection.execute(insert(t.notice_log), _log_row(told, "update", "ack", now_ms))
+            write_down(connection, Act(now_ms, by, "acknowledge", place, condition))
             return True
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgemon.messages import payloads as p
+from edgemon.records import Presence
 from edgemon.station.nouns import Heard, ours, to_ms
 from edgemon.station.store.schema import SLOT_MS
 from edgemon.station.store.track import Order, Track
@@ -34,6 +35,9 @@ class Rows:
         if payload is None or track is None:
             row = {"on_place": heard.place, "on_condition": heard.topic.free, "came_ms": heard.received_ms}
             self.of["cleared"].append(row)
+            for known in self.of["alarm"]:
+                if (known["place"], known["condition"]) == (heard.place, heard.topic.free):
+                    known["presence"] = Presence.OFF.value
             return
         order = track.take(payload, retained=heard.retained)
         if isinstance(payload, p.HeartRateVital | p.HealthReport) and not heard.retained:
@@ -91,9 +95,9 @@ class Rows:
                "unit": alarm.unit, "ack_ms": ours(to_ms(ack.at), offset_ms) if ack else None,
                "replay": int(alarm.replay)}
         )  # fmt: skip
-        if not alarm.replay:
+        if not alarm.replay or alarm.presence is Presence.OFF:
             life, session, seq = order
-            self.of["alarm"].append(
+            self.of["ended" if alarm.replay else "alarm"].append(
                 common
                 | {"life": life, "session": session, "seq": seq, "ack_at": ack.at if ack else None,
                    "body": heard.body, "change": self.change}

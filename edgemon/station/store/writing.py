@@ -55,6 +55,8 @@ class Writing(Base):
         made = {
             "device": [track.row() | {"change": rows.change} for track in tracks],
             "now": list(rows.now.values()),
+            "cleared": rows.of["cleared"],  # first: what of the batch it clears, `Rows` has marked
+            "alarm": rows.of["alarm"],
             **rows.of,
         }
         for name, values in made.items():
@@ -131,6 +133,12 @@ def _statements(insert: Any) -> dict[str, Any]:
         "avail": upsert(t.now, ["kind", "place"], not_older),  # a will is older than the `online` that it follows
         "alarm": upsert(
             t.alarm, ["place", "condition"], newer(t.alarm), ack_by=kept_ack("ack_by"), ack_at=kept_ack("ack_at")
+        ),
+        # history that comes late: it ends the very alarm that it is of, and raises none
+        "ended": upsert(
+            t.alarm,
+            ["place", "condition"],
+            lambda fresh: newer(t.alarm)(fresh) & (fresh.alarm_id == t.alarm.c.alarm_id),
         ),
         # another process may hear of a new alarm before this one clears the topic of the last
         "cleared": update(t.alarm)

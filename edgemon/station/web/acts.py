@@ -18,7 +18,7 @@ from edgemon.station.nouns import BedNow, Who, base_of, to_ts
 from edgemon.station.roster import card
 from edgemon.station.web.api import known_bed
 from edgemon.station.web.context import Web
-from edgemon.station.web.guard import Body, body_of, note
+from edgemon.station.web.guard import Body, body_of, named, note
 
 EXPIRES_MS = 30_000
 
@@ -74,7 +74,7 @@ async def pause(request: Request, web: Web, person: Who) -> Response:
 
 async def command(request: Request, web: Web, _person: Who) -> Response:
     """What became of a command."""
-    row = await run_in_threadpool(web.store.command, request.path_params["cmd_id"])
+    row = await run_in_threadpool(web.store.command, named(request, "cmd_id"))
     if row is None:
         raise HTTPException(404, "no such command was asked here")
     answer = {"status": row.status(web.now_ms()), "reason": row.reason, "revision": row.revision}
@@ -92,7 +92,6 @@ async def _acknowledge_notice(web: Web, person: Who, bed: BedNow, condition: str
     done = await run_in_threadpool(web.store.acknowledge_notice, bed.place, condition, person.name, now_ms)
     if not done:
         await refuse(web, person, "acknowledge", bed.place, "this alarm does not stand, or somebody acknowledged it")
-    await note(web, person.name, "acknowledge", bed.place, condition)
     return JSONResponse({"cmd_id": None}, 202)
 
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from edgemon.station.nouns import BedNow, DeviceNow, Who
+from edgemon.station.nouns import CALENDAR_END_MS, BedNow, DeviceNow, Who
 from edgemon.station.roster import Card, card
 from edgemon.station.store import Store
 from edgemon.station.store.history import LONGEST_MS
@@ -24,8 +24,8 @@ from edgemon.station.web.guard import (
     body_of,
     cookie_of,
     csrf_of,
+    named,
     new_secret,
-    note,
     set_cookie,
     whoever,
 )
@@ -107,14 +107,14 @@ async def known_bed(request: Request, web: Web) -> BedNow:
     Raises:
         HTTPException: 404, it knows none such; so nothing that people type becomes a topic.
     """
-    bed = await run_in_threadpool(web.store.bed, request.path_params["place"])
+    bed = await run_in_threadpool(web.store.bed, named(request, "place"))
     if bed is None:
         raise HTTPException(404, "no such bed")
     return bed
 
 
 def number(request: Request, name: str, default: int) -> int:
-    """A whole number of the query.
+    """A whole number of the query; no time lies beyond the calendar, and no count.
 
     Raises:
         HTTPException: 422.
@@ -122,8 +122,8 @@ def number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 16):
-        raise HTTPException(422, f"{name} must be a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= CALENDAR_END_MS):
+        raise HTTPException(422, f"{name} must be a whole number up to {CALENDAR_END_MS}")
     return int(text)
 
 
@@ -153,7 +153,7 @@ def _device(device: DeviceNow) -> dict[str, object]:
 
 async def retire(request: Request, web: Web, person: Who) -> Response:
     """Forget a device that is in service no more."""
-    base: str = request.path_params["base"]
+    base = named(request, "base")
     try:
         known = await run_in_threadpool(web.store.retire, base, person.name, web.now_ms())
     except ValueError as error:
@@ -174,13 +174,12 @@ async def assign(request: Request, web: Web, person: Who) -> Response:
     """Let a label stand for a place."""
     wish = await body_of(request, Assign)
     await run_in_threadpool(web.store.assign, wish.label, wish.place, person.name, web.now_ms())
-    await note(web, person.name, "assign", wish.place, wish.label)
     return JSONResponse({"label": wish.label, "place": wish.place}, 201)
 
 
 async def unassign(request: Request, web: Web, person: Who) -> Response:
     """Let a place go by its own name again."""
-    place: str = request.path_params["place"]
+    place = named(request, "place")
     if not await run_in_threadpool(web.store.unassign, place, person.name, web.now_ms()):
         raise HTTPException(404, "no label stands for this place")
     return JSONResponse({"place": place})

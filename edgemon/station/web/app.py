@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -25,15 +26,16 @@ from edgemon.errors import ConfigError, StoreUnavailable
 from edgemon.station.meters import Meters
 from edgemon.station.nouns import Publish
 from edgemon.station.settings import StationConfig
-from edgemon.station.store import Store
+from edgemon.station.store import Store, Unfit
 from edgemon.station.web import acts, api, fhir, files, health, people
-from edgemon.station.web.context import Web
+from edgemon.station.web.context import Recent, Web
 from edgemon.station.web.guard import (
     Guard,
     needs,
     on_any_error,
     on_http_error,
     on_store_error,
+    on_unfit,
     whoever,
 )
 from edgemon.station.web.live import Hub, live
@@ -71,6 +73,8 @@ def build(
         provider=provider,
         now_ms=now_ms,
         unready=unready,
+        faults=Recent(lambda: health.faults(store), health.READY_FOR_MS, now_ms),
+        ward=Recent(lambda: run_in_threadpool(health.ward, store), health.WARD_FOR_MS, now_ms),
     )
     app = Starlette(
         routes=[*routes(), *login],
@@ -78,6 +82,7 @@ def build(
         exception_handlers={
             HTTPException: on_http_error,
             StoreUnavailable: on_store_error,
+            Unfit: on_unfit,
             Exception: on_any_error,
         },
         lifespan=_lifespan,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from edgemon.station.web.oidc import Provider
 
 MINUTE_MS = 60_000
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """What `make` gave or raised, made again for whoever asks after `for_ms`; those who ask meanwhile share it."""
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]], for_ms: int, now_ms: Callable[[], int]) -> None:
+        self._make, self._for_ms, self._now_ms = make, for_ms, now_ms
+        self._making: asyncio.Task[T] | None = None
+        self._since_ms = 0
+
+    async def get(self) -> T:
+        """The newest."""
+        now_ms = self._now_ms()
+        old = not 0 <= now_ms - self._since_ms < self._for_ms  # a clock may be set back
+        if self._making is None or (old and self._making.done()):
+            self._making, self._since_ms = asyncio.create_task(self._make()), now_ms
+        return await asyncio.shield(self._making)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +55,8 @@ class Limits:
 class Web:
     """The store, the way to the devices, the clock and the limits.
 
-    `unready` names what else this process waits for, such as its broker.
+    `unready` names what else this process waits for, such as its broker; `faults` what keeps the store from working,
+    and `ward` is the store's part of the metrics: anybody may ask for them as often as he likes.
     """
 
     store: Store
@@ -47,6 +67,8 @@ class Web:
     provider: Provider | None
     now_ms: Callable[[], int]
     unready: Callable[[], Sequence[str]]
+    faults: Recent[Sequence[str]]
+    ward: Recent[bytes]
     limits: Limits = field(default_factory=Limits)
 
     @property

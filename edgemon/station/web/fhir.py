@@ -196,7 +196,7 @@ class Query:
 
 
 def _count(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= MOST):
+    if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= MOST):
         raise HTTPException(400, f"_count: 1 to {MOST}")
     return int(value)
 

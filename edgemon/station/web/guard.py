@@ -153,8 +153,20 @@ def check_origin(request: Request, web: Web) -> None:
 
 
 async def note(web: Web, who: str, what: str, place: str, detail: str) -> None:
-    """Write one row of the audit log; what people typed is cut to what a row may hold."""
-    await run_in_threadpool(web.store.audit, who[:128], what, place[:256], detail[:200], web.now_ms())
+    """Write one row of the audit log."""
+    await run_in_threadpool(web.store.audit, who, what, place, detail, web.now_ms())
+
+
+def named(request: Request, name: str) -> str:
+    """What the path names there.
+
+    Raises:
+        HTTPException: 404, no name has control characters; PostgreSQL would not even look for a NUL.
+    """
+    text: str = request.path_params[name]
+    if not text.isprintable():
+        raise HTTPException(404, "there is no such name")
+    return text
 
 
 async def body_of(request: Request, model: type[M]) -> M:
@@ -204,6 +216,12 @@ async def on_store_error(_request: Request, error: Exception) -> Response:
     """The store is away: nothing can be told, and nothing was done."""
     log.warning("a request needed the store: %s", error)
     return problem(503, "the station's store cannot be reached now")
+
+
+async def on_unfit(_request: Request, error: Exception) -> Response:
+    """The store will never take what this brought; nothing was done."""
+    log.warning("a request did not fit the store: %s", error)
+    return problem(422, "the station's store cannot hold what this brought")
 
 
 async def on_any_error(_request: Request, _error: Exception) -> Response:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import anyio
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -18,6 +17,8 @@ from edgemon.station.store import Store
 from edgemon.station.web.context import Web
 
 READY_WITHIN_S = 2.0
+READY_FOR_MS = 1000
+WARD_FOR_MS = 2000
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -29,29 +30,34 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """This process can do its work; if not, 503 and the reasons."""
     web: Web = request.app.state.web
-    reasons = list(web.unready())
+    reasons = [*web.unready(), *await web.faults.get()]
+    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+async def faults(store: Store) -> Sequence[str]:
+    """Why the store cannot be used; none where it can."""
     try:
         with anyio.fail_after(READY_WITHIN_S):
-            await anyio.to_thread.run_sync(web.store.ready, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(store.ready, abandon_on_cancel=True)
     except TimeoutError:
-        reasons.append(f"the store did not answer within {READY_WITHIN_S:g} s")
+        return (f"the store did not answer within {READY_WITHIN_S:g} s",)
     except EdgemonError as error:
-        reasons.append(str(error))
-    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        return (str(error),)
+    return ()
 
 
 async def metrics(request: Request) -> Response:
     """All counts as text for Prometheus; no name of a bed, a device or a person is among them."""
     web: Web = request.app.state.web
     web.meters.screens.set(web.hub.clients)
-    text = await run_in_threadpool(_text, web)
-    return Response(text, media_type=TYPE)
+    return Response(generate_latest(web.meters.registry) + await web.ward.get(), media_type=TYPE)
 
 
-def _text(web: Web) -> bytes:
-    ward = CollectorRegistry()
-    ward.register(_Ward(web.store))
-    return generate_latest(web.meters.registry) + generate_latest(ward)
+def ward(store: Store) -> bytes:
+    """The counts that the store gives."""
+    registry = CollectorRegistry()
+    registry.register(_Ward(store))
+    return generate_latest(registry)
 
 
 class _Ward(Collector):

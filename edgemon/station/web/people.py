@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from edgemon.station.nouns import Auth, Role, Who
+from edgemon.station.store.people import Act
 from edgemon.station.web.context import Web
 from edgemon.station.web.guard import (
     FORM,
@@ -26,6 +27,7 @@ from edgemon.station.web.guard import (
     csrf_of,
     drop_cookie,
     home,
+    named,
     note,
     same,
     set_cookie,
@@ -51,7 +53,7 @@ class AccountChange(Body):
 
     role: Role | None = None
     password: Password | None = Field(None, repr=False)
-    disabled: bool = False
+    disabled: bool | None = None
 
 
 def local_path(target: str) -> str:
@@ -147,33 +149,39 @@ async def accounts(_request: Request, web: Web, _person: Who) -> Response:
 
 async def add_account(request: Request, web: Web, person: Who) -> Response:
     """A new local user."""
-    wish = await body_of(request, NewAccount)
+    wish, now_ms = await body_of(request, NewAccount), web.now_ms()
+    act = Act(now_ms, person.name, "account added", "", f"{wish.name} as {wish.role}")
     try:
         await anyio.to_thread.run_sync(
-            web.store.add_account, wish.name, wish.password, wish.role, web.now_ms(), limiter=web.limits.hashing
+            web.store.add_account, wish.name, wish.password, wish.role, now_ms, act, limiter=web.limits.hashing
         )
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
-    await note(web, person.name, "account added", "", f"{wish.name} as {wish.role}")
     return JSONResponse({"name": wish.name}, 201)
 
 
 async def change_account(request: Request, web: Web, person: Who) -> Response:
-    """Another role or password for a local user, or no way in any more."""
-    name: str = request.path_params["name"]
+    """Another role or password for a local user, or no way in any more, or one again."""
+    name = named(request, "name")
     wish = await body_of(request, AccountChange)
+
+    def act(what: str, detail: str = name) -> Act:
+        return Act(web.now_ms(), person.name, what, "", detail)
+
     if name == person.name and (wish.disabled or wish.role is not None):
         raise HTTPException(409, "another administrator must do that, so that one remains")
     try:
         if wish.role is not None:
-            await run_in_threadpool(web.store.set_role, name, wish.role)
-            await note(web, person.name, "role changed", "", f"{name} is {wish.role}")
+            await run_in_threadpool(web.store.set_role, name, wish.role, act("role changed", f"{name} is {wish.role}"))
         if wish.password is not None:
-            await anyio.to_thread.run_sync(web.store.set_password, name, wish.password, limiter=web.limits.hashing)
-            await note(web, person.name, "password changed", "", name)
+            changed = act("password changed")
+            await anyio.to_thread.run_sync(
+                web.store.set_password, name, wish.password, changed, limiter=web.limits.hashing
+            )
         if wish.disabled:
-            await run_in_threadpool(web.store.disable, name, web.now_ms())
-            await note(web, person.name, "account disabled", "", name)
+            await run_in_threadpool(web.store.disable, name, act("account disabled"))
+        elif wish.disabled is False:
+            await run_in_threadpool(web.store.enable, name, act("account enabled"))
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
     return JSONResponse({"name": name})

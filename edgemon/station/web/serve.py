@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgemon.station.settings import Http
 from edgemon.station.web.context import Web
 
 CONNECTIONS = 1000
+HEADER_WITHIN_S = 10.0
 STOP_WITHIN_S = 3
+
+
+class Prompt(H11Protocol):
+    """uvicorn's protocol, which itself waits for ever for a request's header; this hangs up in time.
+
+    Else a thousand connections that say nothing would keep everybody out.
+    """
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait on, or no more if this was the header's end."""
+        super().data_received(data)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(HEADER_WITHIN_S, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 class Server(uvicorn.Server):
@@ -34,6 +78,7 @@ def server(app: Starlette, http: Http) -> Server:
     return Server(
         uvicorn.Config(
             app,
+            http=Prompt,
             host=http.host,
             port=http.port,
             ssl_certfile=http.cert_file,
