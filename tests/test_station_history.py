@@ -14,15 +14,20 @@ from edgemon.messages import Composer
 from edgemon.messages import payloads as p
 from edgemon.records import Message, Phase, Priority, Reading, Reason, Sleep
 from edgemon.station.nouns import Heard, Notice, Span, to_ts
+from edgemon.station.settings import StationConfig
 from edgemon.station.store import Store
+from edgemon.station.store.history import MAX_ALARM_LINES
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/station.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/station.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database()
+    opened = Store.open(StationConfig(store_url=url).store)
     yield opened
     opened.close()
 
@@ -98,6 +103,22 @@ def test_the_alarm_log_holds_the_beds_the_devices_and_the_stations_alarms(store:
     assert {(line.source, line.condition, line.phase) for line in found} == {
         ("device", "hr_high", "start"), ("device", "overheated", "start"), ("station", "no_data", "start"),
     }  # fmt: skip
+
+
+def test_an_alarm_that_is_repeated_all_day_hides_nothing_in_the_log(store: Store) -> None:
+    device = composer()
+    said = [heard(device.alarm(alarm_event("hr_low", at_s=99.0), stamp()))]
+    for n in range(2 * MAX_ALARM_LINES):
+        phase = Phase.CONTINUE if n else Phase.START
+        event = dataclasses.replace(alarm_event(), phase=phase, at_s=100.0 + 20 * n)
+        said.append(heard(device.alarm(event, stamp(event.at_s)), now_ms=NOW_MS + 20_000 * n))
+    store.commit(said)
+    found = store.history(PLACE, NOW_MS - MINUTE_MS, NOW_MS + DAY_MS).alarms
+    assert [(line.condition, line.phase, line.at_ms - NOW_MS) for line in found] == [
+        ("hr_low", "start", -1_000), ("hr_high", "start", 0), ("hr_high", "continue", 20_000),
+    ]  # fmt: skip
+    later = store.history(PLACE, NOW_MS + 10 * MINUTE_MS, NOW_MS + DAY_MS).alarms
+    assert [(line.phase, line.at_ms - NOW_MS) for line in later] == [("continue", 600_000)], "it stands all the while"
 
 
 def test_history_is_dated_by_our_clock_where_the_devices_is_wrong(store: Store) -> None:

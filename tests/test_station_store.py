@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,7 +20,8 @@ from wire import alarm_event, bout, hour, minute, moved, patient, stamp
 from edgemon.errors import StoreUnavailable
 from edgemon.messages import Composer
 from edgemon.messages import payloads as p
-from edgemon.records import Cry, Message, Presence, Priority, Reading
+from edgemon.records import AlarmEvent, Cry, Message, Phase, Presence, Priority, Reading
+from edgemon.station.lead import Lead
 from edgemon.station.nouns import Heard, Notice, Pause, Refused, to_ts
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Leadership, Store, Unfit, timescale
@@ -51,6 +53,12 @@ def count(store: Store, table: str) -> int:
 def standing(store: Store) -> dict[str, str]:
     bed = store.bed(PLACE)
     return {alarm.condition: str(alarm.presence) for alarm in bed.alarms} if bed else {}
+
+
+def replayed(message: Message) -> Heard:
+    """A message as history."""
+    assert isinstance(message.payload, p.Durable)
+    return heard(dataclasses.replace(message, payload=message.payload.model_copy(update={"replay": True})))
 
 
 def everything(device: Composer) -> list[Message]:
@@ -129,11 +137,9 @@ def test_an_alarm_rises_is_acknowledged_and_ends(store: Store) -> None:
 def test_neither_replayed_nor_late_alarms_alarm_anybody(store: Store) -> None:
     device = composer()
     late, end = (device.alarm(alarm_event(presence=how), stamp()) for how in (Presence.ON, Presence.OFF))
-    replay = device.alarm(alarm_event("hr_low"), stamp())
-    assert isinstance(replay.payload, p.Alarm)
-    replay = dataclasses.replace(replay, payload=replay.payload.model_copy(update={"replay": True}))
-    for message in (end, late, replay):
-        store.commit([heard(message)])
+    replay = replayed(device.alarm(alarm_event("hr_low"), stamp()))
+    for said in (heard(end), heard(late), replay):
+        store.commit([said])
     assert (standing(store), count(store, "alarm_log")) == ({}, 3)
 
 
@@ -143,6 +149,46 @@ def test_clearing_a_topic_ends_what_was_heard_before_and_not_what_came_after(sto
     store.commit([heard(device.alarm_cleared("cot-1", "hr_high"), now_ms=NOW_MS - 1)])
     assert standing(store) == {"hr_high": "on"}
     store.commit([heard(device.alarm_cleared("cot-1", "hr_high"), now_ms=NOW_MS + 1)])
+    assert standing(store) == {}
+
+
+def test_a_clearing_ends_the_alarms_that_a_batch_brings_before_it_and_none_that_it_brings_after(store: Store) -> None:
+    device = composer()
+    first, cleared = device.alarm(alarm_event(), stamp()), device.alarm_cleared("cot-1", "hr_high")
+    other, second = device.alarm(alarm_event("hr_low"), stamp()), device.alarm(alarm_event(revision=2), stamp())
+    store.commit([heard(first, now_ms=NOW_MS + 9), heard(other), heard(cleared, now_ms=NOW_MS)])
+    assert standing(store) == {"hr_low": "on"}
+    store.commit([heard(cleared, now_ms=NOW_MS + 20), heard(second, now_ms=NOW_MS + 10)])
+    assert standing(store) == {"hr_high": "on", "hr_low": "on"}
+    third = device.alarm(alarm_event(revision=3), stamp())
+    said = [heard(message, now_ms=NOW_MS + 30 - n) for n, message in enumerate((third, cleared))]
+    store.commit([*said, heard(third, now_ms=NOW_MS + 40)])
+    assert standing(store) == {"hr_low": "on"}, "what comes again is no news"
+
+
+def test_history_that_comes_late_ends_its_own_alarm_and_no_other(store: Store) -> None:
+    device = composer()
+    end, onset = (device.alarm(alarm_event(presence=how), stamp()) for how in (Presence.OFF, Presence.ON))
+    store.commit([heard(birth(device)), heard(onset)])
+    store.commit([replayed(end)])
+    assert standing(store) == {"hr_high": "on"}, "an end from before it"
+    payload = device.alarm(alarm_event(revision=2, presence=Presence.OFF), stamp())
+    assert isinstance(payload.payload, p.Alarm)
+    other = dataclasses.replace(payload, payload=payload.payload.model_copy(update={"alarm_id": "x"}))
+    store.commit([replayed(other)])
+    assert standing(store) == {"hr_high": "on"}, "of another"
+    seen = store.newest_change()
+    store.commit([replayed(payload)])
+    assert standing(store) == {}
+    assert [bed.place for bed in store.beds(seen)] == [PLACE], "readers are told"
+    store.commit([replayed(device.alarm(alarm_event(revision=3), stamp())), heard(onset)])
+    assert standing(store) == {}, "nothing raises it again"
+
+
+def test_a_batch_that_brings_an_alarm_and_its_late_end_leaves_it_ended(store: Store) -> None:
+    device = composer()
+    onset, end = (device.alarm(alarm_event(presence=how), stamp()) for how in (Presence.ON, Presence.OFF))
+    store.commit([replayed(end), heard(onset)])
     assert standing(store) == {}
 
 
@@ -374,7 +420,9 @@ def test_notices_open_once_are_acknowledged_once_and_close(store: Store) -> None
 def test_what_is_old_is_forgotten_and_what_stands_is_not(store: Store) -> None:
     device = composer()
     store.commit(all_heard(everything(device)))
-    assert store.prune(NOW_MS + 1, 3_600_000, 30 * DAY_MS) == 0
+    before = {name: count(store, name) for name in t.metadata.tables}
+    assert store.prune(NOW_MS + 1, 3_600_000, 30 * DAY_MS)
+    assert {name: count(store, name) for name in t.metadata.tables} == before
     later = NOW_MS + 2 * DAY_MS
     store.commit([heard(device.state(patient(), [], stamp()), now_ms=later)])
     store.prune(later, 3_600_000, DAY_MS)
@@ -395,6 +443,88 @@ def test_an_alarm_that_a_device_forgot_in_a_restart_ends(store: Store) -> None:
     assert set(standing(store)) == {"hr_high", "hr_low"}
     store.prune(NOW_MS + 121_000, DAY_MS, DAY_MS)
     assert set(standing(store)) == {"hr_low"}
+
+
+@pytest.mark.parametrize("bed", ["cot-1", "_device"])
+def test_an_alarm_that_newer_reports_do_not_name_ends(store: Store, bed: str) -> None:
+    device, event = composer(), alarm_event(bed=bed)
+
+    def report(*active: AlarmEvent) -> Message:
+        if bed == "_device":
+            return device.health(stamp(), uptime_s=1, cameras=[], stages=[], outbox=OUTBOX, active_alarms=active)
+        return device.state(patient(), active, stamp())
+
+    def after(ms: int, *said: Message) -> set[str]:
+        store.commit(all_heard(said, now_ms=NOW_MS + ms))
+        store.prune(NOW_MS + ms, DAY_MS, DAY_MS)
+        return set(standing(store))
+
+    early = report()
+    assert after(0, birth(device), device.alarm(event, stamp())) == {"hr_high"}
+    assert after(130_000, early) == {"hr_high"}, "a report from before it"
+    assert after(140_000, report(event)) == {"hr_high"}, "a report that names it"
+    assert after(150_000, device.alarm(event, stamp()), report()) == {"hr_high"}, "it was confirmed just now"
+    assert after(300_000) == {"hr_high"}, "the report is old"
+    assert after(300_000, report(alarm_event("hr_low", bed=bed))) == set()
+
+
+def test_repeats_of_an_alarm_are_forgotten_after_a_day_and_its_moves_are_not(store: Store) -> None:
+    device = composer()
+    moves = [(Phase.START, 1), *[(Phase.CONTINUE, 1)] * 5, (Phase.UPDATE, 2), *[(Phase.CONTINUE, 2)] * 5]
+    lone = [(Phase.CONTINUE, 7)] * 5  # whose move never came
+    for n, (phase, revision) in enumerate([*moves, *lone]):
+        event = dataclasses.replace(alarm_event(), phase=phase, revision=revision, at_s=100.0 + 30 * n)
+        store.commit(all_heard([device.alarm(event, stamp(event.at_s))], now_ms=NOW_MS + 30_000 * n))
+    assert count(store, "alarm_log") == 17
+    store.prune(NOW_MS + DAY_MS, DAY_MS, 30 * DAY_MS)
+    assert count(store, "alarm_log") == 17
+    store.prune(NOW_MS + DAY_MS + 3_600_000, DAY_MS, 30 * DAY_MS)
+    told = [(line.phase, line.revision) for line in store.alarm_lines([PLACE], 0, 2**52)]
+    assert told == [("start", 1), ("update", 2), ("continue", 7)]
+
+
+def test_what_is_old_is_forgotten_in_pieces_for_as_long_as_there_is_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgemon.station.store.store.PIECE_ROWS", 4)
+    device = composer()
+    for n in range(10):
+        at_ms = NOW_MS + 60_000 * n
+        said = [device.heart_rate("cot-1", patient().heart_rate, stamp()), device.state(patient(), [], stamp())]
+        said += [device.alarm(dataclasses.replace(alarm_event(), at_s=100.0 + n), stamp(100.0 + n))]
+        store.commit(all_heard(said, now_ms=at_ms))
+    tables = ("hr", "alarm_log", "belief")
+    kept = store.newest_change()
+    seconds = iter(range(1_000))
+    left, done = [], []
+    while not done or not done[-1]:
+        done.append(store.prune(NOW_MS + 10 * DAY_MS, DAY_MS, DAY_MS, clock=lambda: float(next(seconds))))
+        left.append(tuple(count(store, table) for table in tables))
+    assert left[0] == (2, 10, 10), "two pieces of four in two seconds"
+    assert (left[-1], done) == ((0, 0, 0), [False] * (len(done) - 1) + [True])
+    assert store.newest_change() - kept >= 9 + len(done), "each a transaction of its own"
+
+
+def test_the_leader_goes_on_forgetting_while_something_is_left_and_then_rests_from_its_end_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/station.db")
+    lead, now_s, calls, answers = Lead(StationConfig(), store), [0.0], [], iter([False, True, True, None, True])
+
+    def prune(*_: int) -> bool:
+        calls.append(now_s[0])
+        now_s[0] += 5.0
+        if (answer := next(answers)) is None:
+            raise StoreUnavailable("gone")
+        return answer
+
+    monkeypatch.setattr("edgemon.station.lead.time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    monkeypatch.setattr(store, "prune", prune)
+    for at_s in (100, 106, 112, 170, 171, 230, 236, 237, 300, 301, 302):
+        now_s[0] = float(at_s)
+        lead._turn(NOW_MS)
+    assert calls == [100, 106, 171, 236, 301]
+    store.close()
 
 
 def test_one_process_leads_until_it_is_gone(store: Store, url: str) -> None:

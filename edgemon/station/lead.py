@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from edgemon.errors import StoreUnavailable
 from edgemon.station.nouns import wall_ms
@@ -13,7 +14,7 @@ from edgemon.station.store import Leadership, Store
 
 log = logging.getLogger(__name__)
 EVERY_S = 1.0
-PRUNE_MS = 60_000
+PRUNE_EVERY_S = 60.0
 HOUR_MS = 3_600_000
 
 
@@ -24,7 +25,7 @@ class Lead:
         self._settings, self._store = settings, store
         self._leadership = Leadership(store)
         self._since_ms = wall_ms()
-        self._pruned_ms = 0
+        self._pruned_s = float("-inf")  # monotonic; when the last of it ended
         self._fault = ""
         self.leads = False
 
@@ -56,7 +57,15 @@ class Lead:
             self._store.pulses(), self._store.notices(), now_ms, silence_ms=silence_ms, since_ms=self._since_ms
         )
         self._store.change_notices(found.opened, found.closed, now_ms)
-        if now_ms - self._pruned_ms >= PRUNE_MS:
-            self._pruned_ms = now_ms
-            raw_ms, history_ms = self._settings.raw_h * HOUR_MS, self._settings.history_days * 24 * HOUR_MS
-            self._store.prune(now_ms, round(raw_ms), round(history_ms))
+        if time.monotonic() - self._pruned_s >= PRUNE_EVERY_S:
+            self._prune(now_ms)
+
+    def _prune(self, now_ms: int) -> None:
+        """Forget what is old; while some of it is left the next turn goes on."""
+        raw_ms, history_ms = self._settings.raw_h * HOUR_MS, self._settings.history_days * 24 * HOUR_MS
+        done = True  # so that what fails is not tried every second
+        try:
+            done = self._store.prune(now_ms, round(raw_ms), round(history_ms))
+        finally:
+            if done:
+                self._pruned_s = time.monotonic()

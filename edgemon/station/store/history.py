@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, select
 
 from edgemon.records import DEVICE_BED
 from edgemon.station.nouns import (
@@ -161,17 +161,18 @@ def _alarms(connection: Connection, place: str, from_ms: int, to_ms: int) -> tup
     wide = device_place(base_of(place))
     places = (place,) if bed_of(place) == DEVICE_BED else (place, wide)
 
-    def of(table: Table, wanted: Select[Any]) -> Sequence[Found]:
-        within = (table.c.place.in_(places), table.c.at_ms.between(from_ms, to_ms))
-        return connection.execute(wanted.where(*within).order_by(table.c.at_ms.desc()).limit(MAX_ALARM_LINES)).all()
+    def within(table: Table) -> tuple[ColumnElement[bool], ...]:
+        return table.c.place.in_(places), table.c.at_ms.between(from_ms, to_ms)
 
-    log = t.alarm_log
+    def newest(table: Table, wanted: Select[Any]) -> Sequence[Found]:
+        return connection.execute(wanted.order_by(table.c.at_ms.desc()).limit(MAX_ALARM_LINES)).all()
+
+    log, notices = t.alarm_log, t.notice_log
     nth = func.row_number().over(partition_by=[log.c[name] for name in LINE], order_by=(log.c.at_ms, log.c.id))
-    within = (log.c.place.in_(places), log.c.at_ms.between(from_ms, to_ms))
-    numbered = select(log.c.id, nth.label("n")).where(*within).subquery()
+    numbered = select(log.c.id, nth.label("n")).where(*within(log)).subquery()
     first = select(log).join(numbered, and_(numbered.c.id == log.c.id, numbered.c.n == 1))
-    lines = [device_line(row) for row in of(log, first)]
-    lines += [station_line(row) for row in of(t.notice_log, select(t.notice_log))]
+    lines = [device_line(row) for row in newest(log, first)]
+    lines += [station_line(row) for row in newest(notices, select(notices).where(*within(notices)))]
     return tuple(sorted(lines, key=lambda line: line.at_ms)[-MAX_ALARM_LINES:])
 
 

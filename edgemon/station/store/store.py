@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Connection, Delete, Row, Table, and_, bindparam, delete, exists, func, select, tuple_, update
+from sqlalchemy import Connection, Delete, Table, and_, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.engine import URL
 
 from edgemon.messages import payloads as p
@@ -155,17 +154,18 @@ def _end_orphans(connection: Connection, now_ms: int, change: int) -> None:
     over = [
         {"at_place": row.place, "of_condition": row.condition}
         for row in stand
-        if newest.get(base_of(row.place), (0, 0)) > (row.life, row.session) or _is_over(row)
+        if newest.get(base_of(row.place), (0, 0)) > (row.life, row.session)
+        or _unnamed(row.alarm_id, row.kind, row.body)
     ]
     if over:
         at = t.alarm.c.place == bindparam("at_place"), t.alarm.c.condition == bindparam("of_condition")
         connection.execute(update(t.alarm).where(*at).values(presence=OFF, received_ms=now_ms, change=change), over)
 
 
-def _is_over(row: Row[Any]) -> bool:
-    """Whether a report, if there is one, does not name the alarm."""
-    report = parsed(REPORTS[row.kind], row.body) if row.kind is not None else None
-    return report is not None and all(active.alarm_id != row.alarm_id for active in report.active_alarms)
+def _unnamed(alarm_id: str, kind: str | None, body: str) -> bool:
+    """Whether a report, if there is one, does not name an alarm."""
+    report = parsed(REPORTS[kind], body) if kind is not None else None
+    return report is not None and all(active.alarm_id != alarm_id for active in report.active_alarms)
 
 
 def _delete_gone(connection: Connection, now_ms: int, history_ms: int) -> int:
