@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
-from heard import NOW_MS, OUTBOX, PLACE
+from heard import BASE, NOW_MS, OUTBOX, PLACE, all_heard, birth, online
 from hypothesis import given
 from hypothesis import strategies as st
 from wire import alarm_event, composer, patient, stamp
@@ -13,8 +14,10 @@ from wire import alarm_event, composer, patient, stamp
 from edgemon.messages import payloads as p
 from edgemon.records import Activation, Message, Presence, Priority, Reading, Reason
 from edgemon.station.nouns import BedNow, Notice, Pause, Pulse, to_ms
-from edgemon.station.roster import CALM_RANK, card, order
+from edgemon.station.roster import CALM_RANK, Camera, card, order
 from edgemon.station.rules import Steady, judge
+from edgemon.station.settings import StationConfig
+from edgemon.station.store import Store
 
 SILENCE_S = 45.0
 EMPTY = BedNow(
@@ -70,6 +73,38 @@ def test_the_newer_of_two_heart_rates_is_shown() -> None:
     assert older is not None
     assert (newer.bpm, newer.reason, older.bpm) == (None, "motion", 142.3)
     assert card(EMPTY, NOW_MS, SILENCE_S).heart_rate is None
+
+
+def test_a_camera_is_as_old_as_the_health_that_told_of_it() -> None:
+    seen = p.CameraHealth(
+        bed="cot-1", fps=29.8, frame_age_s=0.1, frozen_s=0, luma=90.0, dropped_frames=0, restarts=0
+    )  # fmt: skip
+    other = seen.model_copy(update={"bed": "cot-2"})
+    health = said(composer().health(stamp(), uptime_s=1, cameras=[other, seen], stages=[], outbox=OUTBOX))
+    heard = bed(health=health, health_received_ms=NOW_MS)
+    fresh, old = (card(heard, NOW_MS + after_ms, SILENCE_S).camera for after_ms in (45_000, 45_001))
+    assert fresh == Camera(29.8, 0.1, 0.0, NOW_MS, stale=False)
+    assert old == Camera(29.8, 0.1, 0.0, NOW_MS, stale=True)
+    assert card(bed(), NOW_MS, SILENCE_S).camera is None
+
+
+def test_beds_without_a_label_are_told_apart_by_their_devices(tmp_path: Path) -> None:
+    store = Store.open(StationConfig(store_url=f"sqlite:///{tmp_path}/station.db").store)
+    try:
+        one, two = composer(), composer(device="cot-pi-2")
+        store.commit(all_heard([birth(one), online(one), birth(two, ("cot-1", "cot-2")), online(two)]))
+        assert [known.label for known in store.beds()] == ["cot-pi-1", "cot-pi-2/cot-1", "cot-pi-2/cot-2"]
+        store.commit(all_heard([one.state(patient("cot-9"), [], stamp())]))
+        stray, wide = store.bed(f"{BASE}/cot-9"), store.bed(f"{BASE}/_device")
+        assert stray is not None
+        assert wide is not None
+        assert (stray.label, wide.label) == ("cot-pi-1/cot-9", "cot-pi-1")
+        store.assign("Bed 7", PLACE, "chief", NOW_MS)
+        named = store.bed(PLACE)
+        assert named is not None
+        assert named.label == "Bed 7"
+    finally:
+        store.close()
 
 
 def test_alarms_of_state_and_health_are_told_before_their_own_message_comes() -> None:

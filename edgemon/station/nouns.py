@@ -149,6 +149,7 @@ class BedNow:
     clock_offset_ms: int | None  # our clock less the device's
     change: int
     pause: Pause | None = None  # the newest; it may be over
+    health_received_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

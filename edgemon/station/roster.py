@@ -42,11 +42,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """The camera of the bed."""
+    """The camera of the bed, as its device told when the station received it at `at_ms`: both ages are of then."""
 
     fps: float | None
     frame_age_s: float | None
     frozen_s: float
+    at_ms: int
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def card(bed: BedNow, now_ms: int, silence_s: float) -> Card:
         silent=silent,
         readings=_readings(bed, now_ms, silence_ms),
         heart_rate=_heart_rate(bed, now_ms, silence_ms),
-        camera=_camera(bed),
+        camera=_camera(bed, now_ms, silence_ms),
         clock_offset_ms=bed.clock_offset_ms,
         alarms=alarms,
         pauses=tuple(sorted({alarm.activation for alarm in alarms} - {"on"})),
@@ -173,10 +175,12 @@ def _heart_rate(bed: BedNow, now_ms: int, silence_ms: int) -> Rate | None:
     return Rate(reading.value, reading.quality, reading.reason, at_ms, age_ms, old)
 
 
-def _camera(bed: BedNow) -> Camera | None:
-    name = bed_of(bed.place)
-    found = [camera for camera in bed.health.cameras if camera.bed == name] if bed.health else []
-    return Camera(found[0].fps, found[0].frame_age_s, found[0].frozen_s) if found else None
+def _camera(bed: BedNow, now_ms: int, silence_ms: int) -> Camera | None:
+    name, at_ms = bed_of(bed.place), bed.health_received_ms
+    found = next((camera for camera in bed.health.cameras if camera.bed == name), None) if bed.health else None
+    if found is None or at_ms is None:
+        return None
+    return Camera(found.fps, found.frame_age_s, found.frozen_s, at_ms, is_old(at_ms, now_ms, silence_ms))
 
 
 def _alarms(bed: BedNow) -> tuple[Standing, ...]:

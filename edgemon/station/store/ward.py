@@ -115,13 +115,14 @@ class Ward:
         label = [row.label for row in self._rows("assignment", place) if row.to_ms is None]
         return BedNow(
             place=place,
-            label=label[0] if label else bed_of(place),
+            label=label[0] if label else self._name(place),
             avail=self._read("avail", wide, p.Avail),
             state=self._current(self.now.get(("state", place)), p.State, place),
             state_received_ms=self._received_ms("state", place),
             heart_rate=self._payload(("hr", place), p.HeartRateReading, rate.body) if rate is not None else None,
             heart_rate_received_ms=self._received_ms("hr", place),
             health=self._current(self.now.get(("health", wide)), p.HealthReport, wide),
+            health_received_ms=self._received_ms("health", wide),
             alarms=tuple(
                 alarm
                 for at in dict.fromkeys((place, wide))
@@ -134,6 +135,12 @@ class Ward:
             clock_offset_ms=offset_ms(self._offsets[base]) if base in self._offsets else None,
             change=self.changed.get(place, 0),
         )
+
+    def _name(self, place: str) -> str:
+        """A bed without a label under its device's name: a whole ward of devices may call their only bed the same."""
+        device = base_of(place).rpartition("/")[2]
+        alone = self._beds.get(base_of(place)) == (place,) or bed_of(place) == DEVICE_BED
+        return device if alone else f"{device}/{bed_of(place)}"
 
     def pulses(self) -> list[Pulse]:
         """When each bed was last heard of."""
