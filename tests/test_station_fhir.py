@@ -300,6 +300,8 @@ ERRORS = [
     ("Observation?subject=Location/x&date=ge2020-01-01", 422, "too-costly"),
     ("Observation?subject=Location/x&_count=0", 400, "invalid"),
     ("Observation?subject=Location/x&_count=501", 400, "invalid"),
+    ("Observation?subject=Location/x&_count=000000001999999999", 400, "invalid"),
+    (f"Observation?subject=Location/x&_count={'9' * 5000}", 400, "invalid"),
     ("Observation?subject=Location/x&_page=x", 400, "invalid"),
     ("Observation?subject=Location/x&_format=xml", 400, "invalid"),
     ("Observation/none", 404, "not-found"),

@@ -13,7 +13,8 @@ from station_web import BASE, PLACE, START_MS, Station, serving
 from edgemon.errors import DeliveryError, StoreUnavailable
 from edgemon.messages import decode
 from edgemon.station import roster
-from edgemon.station.nouns import Refused
+from edgemon.station.nouns import CALENDAR_END_MS, Refused
+from edgemon.station.store import Store
 
 DAY_MS = 86_400_000
 
@@ -73,11 +74,18 @@ def test_history_of_a_bed(station: Station) -> None:
         assert [line["condition"] for line in told["alarms"]] == ["hr_high"]
         assert nurse.get(path).status_code == 200
         for wrong in ({"from_ms": "x"}, {"from_ms": -1}, {"to_ms": "1e9"}, {"from_ms": 5, "to_ms": 5}, {"from_ms": 0},
-                      {"to_ms": "٣"}, {"to_ms": "9" * 30}):  # fmt: skip
+                      {"to_ms": "٣"}, {"to_ms": "9" * 30}, {"from_ms": 9999999999990000},
+                      {"from_ms": CALENDAR_END_MS, "to_ms": CALENDAR_END_MS + 1}):  # fmt: skip
             answer = nurse.get(path, params=wrong)
             assert answer.status_code == 422, wrong
             assert set(answer.json()) == {"error"}
         assert nurse.get("/api/beds/site/nicu/cot-pi-1/cot-9/history").status_code == 404
+        day = {"from_ms": CALENDAR_END_MS - DAY_MS, "to_ms": CALENDAR_END_MS}
+        assert nurse.get(path, params=day).status_code == 200
+        saved = f"/api/beds/{PLACE}/export"
+        assert nurse.get(saved, params=day).status_code == 200
+        for wrong in ({"from_ms": 9999999999990000}, {"from_ms": 9999999999980000, "to_ms": 9999999999990000}):
+            assert nurse.get(saved, params=wrong).status_code == 422
 
 
 def test_labels_are_put_on_places(station: Station) -> None:
@@ -166,10 +174,27 @@ def test_health_and_readiness(station: Station, monkeypatch: pytest.MonkeyPatch)
             raise StoreUnavailable("the store cannot be reached: refused")
 
         monkeypatch.setattr(type(station.store), "ready", fail)
+        station.clock.now_ms += 1000
         answer = browser.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["reasons"] == ["the store cannot be reached: refused"]
         assert browser.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(("path", "method", "for_ms"), [("/readyz", "ready", 1000), ("/metrics", "devices", 2000)])
+def test_who_asks_often_reads_the_store_seldom(
+    station: Station, monkeypatch: pytest.MonkeyPatch, path: str, method: str, for_ms: int
+) -> None:
+    asked: list[object] = []
+    real = getattr(Store, method)
+    monkeypatch.setattr(Store, method, lambda store: asked.append(store) or real(store))
+    before = station.store.newest_change()
+    with station.browser() as browser:
+        for after_ms, times in ((0, 1), (for_ms - 1, 1), (1, 2), (-5000, 3)):  # a clock may be set back
+            station.clock.now_ms += after_ms
+            assert [browser.get(path).status_code for _ in range(3)] == [200] * 3
+            assert len(asked) == times
+    assert station.store.newest_change() == before
 
 
 def test_a_store_that_is_away_is_said_in_one_line(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:

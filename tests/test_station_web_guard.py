@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import httpx2
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
+from starlette.responses import PlainTextResponse
 from station_web import PASSWORD, PLACE, Station, log_in, serving
+from uvicorn.server import ServerState
 
+from edgemon.station.store import Unfit
+from edgemon.station.web import serve
 from edgemon.station.web.guard import host_is_known
 from edgemon.station.web.limits import MAX_KEYS, Limiter
 from edgemon.station.web.people import local_path
@@ -314,6 +323,109 @@ def test_places_that_are_none(station: Station) -> None:
     assert station.published == []
 
 
+@pytest.fixture
+def strict(station: Station) -> Station:
+    """A station whose store takes no NUL, as PostgreSQL."""
+
+    def refuse(*words: object) -> None:
+        if "\\x00" in repr(words[3]):
+            raise OverflowError("text fields cannot contain NUL (0x00) bytes")
+
+    event.listen(station.store.engine, "before_cursor_execute", refuse)
+    return station
+
+
+@pytest.mark.parametrize("sign", ["%00", "%0a", "%1b", "%7f"])
+def test_names_with_control_characters_are_nobodys(strict: Station, sign: str) -> None:
+    place = f"{PLACE}{sign}"
+    with strict.person("chief", "administer") as chief, strict.person("viewer", "view") as viewer:
+        for method, path, body in (
+            ("POST", f"/api/beds/{place}/acknowledge", WISH),
+            ("POST", f"/api/beds/{place}/pause", {"pause": "audio", "duration_s": 60}),
+            ("GET", f"/api/beds/{place}/history", None),
+            ("GET", f"/api/beds/{place}/export", None),
+            ("GET", f"/api/commands/x{sign}", None),
+            ("DELETE", f"/api/devices/{place}", None),
+            ("DELETE", f"/api/assignments/{place}", None),
+            ("PATCH", f"/api/accounts/nurse{sign}", {"role": "view"}),
+            ("GET", f"/fhir/Observation/x{sign}", None),
+        ):
+            answer = chief.request(method, path, json=body)
+            assert answer.status_code == 404, path
+            assert viewer.request(method, path, json=body).status_code in (403, 404), path
+        for body in ({"label": "a\0", "place": PLACE}, {"label": "a", "place": f"{PLACE}\0"}):
+            assert chief.post("/api/assignments", json=body).status_code == 422
+        half = b'{"password":"' + 9 * rb"\ud800" + b'"}'  # of a pair of UTF-16
+        answer = chief.patch("/api/accounts/viewer", content=half, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+    assert ("viewer", "refused") in audited(strict)
+
+
+def test_a_name_with_a_nul_is_a_failed_login(strict: Station) -> None:
+    with strict.browser() as browser:
+        told = [log_in(browser, name, "wrong password").headers["location"] for name in ("nobody", "no\0body")]
+    assert told[0] == told[1]
+    assert audited(strict) == [("-", "login failed"), ("-", "login failed")]
+
+
+def test_what_the_store_cannot_hold_is_said_in_one_line(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise Unfit("value too long for type of secret column")
+
+    with station.person("nurse") as nurse:
+        monkeypatch.setattr(type(station.store), "devices", fail)
+        answer = nurse.get("/api/devices")
+    assert (answer.status_code, set(answer.json())) == (422, {"error"})
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
+def test_who_asks_nothing_is_hung_up_on(station: Station, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(serve, "HEADER_WITHIN_S", 0.2)
+    url = httpx2.URL(station.url)
+    with socket.create_connection((url.host, url.port or 0), timeout=10) as connection:
+        connection.sendall(said)
+        assert _hung_up(connection)
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_patience_is_for_headers_only_and_not_for_their_pieces() -> None:
+    async def talk() -> None:
+        config = uvicorn.Config(PlainTextResponse("ok"), log_config=None)
+        protocol = serve.Prompt(config, ServerState(), {})
+        transport = mock.Mock(spec=asyncio.Transport)
+        transport.get_extra_info.return_value = None
+        transport.is_closing.return_value = False
+        protocol.connection_made(transport)
+        first = protocol._patience
+        assert first is not None
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\n")
+        assert protocol._patience is first, "a piece earns no more time"
+        protocol.data_received(b"Content-Length: 2\r\n\r\na")
+        assert protocol._patience is None
+        assert first.cancelled()
+        protocol.data_received(b"b")
+        await asyncio.gather(*protocol.tasks)
+        assert protocol._patience is not None, "the next request has its own time"
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert protocol._patience is None
+        while protocol.tasks:
+            await asyncio.gather(*protocol.tasks)
+        last = protocol._patience
+        assert last is not None
+        protocol.connection_lost(None)
+        assert last.cancelled()
+        transport.close.assert_called_once_with()
+
+    asyncio.run(talk())
+
+
 NO_FILES = (
     "/static/../settings.py", "/static/%2e%2e/settings.py", "/static/..%2fsettings.py", "/static//etc/passwd",
     "/static/uplot/__init__.py", "/static/uplot/%00.js", "/static/" + "a" * 3000 + ".js", "/static/ward.html",
@@ -356,6 +468,30 @@ def test_accounts_are_for_administrators(station: Station) -> None:
         assert PASSWORD not in chief.get("/api/accounts").text + chief.get("/api/audit").text
         whats = [row["what"] for row in chief.get("/api/audit").json()]
     assert whats[:3] == ["login failed", "account disabled", "role changed"]
+
+
+def test_an_account_is_enabled_again_by_an_administrator(station: Station) -> None:
+    with station.person("nurse") as nurse, station.person("chief", "administer") as chief:
+        account = "/api/accounts/nurse"
+        assert chief.patch(account, json={"disabled": True}).status_code == 200
+        assert chief.patch(account, json={"role": "view", "password": PASSWORD[::-1]}).status_code == 200
+        assert chief.get("/api/accounts").json()[1]["disabled_ms"] is not None, "what is not named stays"
+        assert chief.patch(account, json={"disabled": False}).status_code == 200
+        assert nurse.get("/api/beds").status_code == 401, "he logs in anew"
+        assert log_in(nurse, "nurse", PASSWORD[::-1]).headers["location"] == "/"
+        assert nurse.get("/api/me").json()["role"] == "view"
+        assert nurse.patch("/api/accounts/chief", json={"disabled": False}).status_code == 403
+        new = {"name": "nora", "role": "view", "password": PASSWORD}
+        assert chief.post("/api/accounts", json=new).status_code == 201
+    told = [(row.who, row.what, row.place, row.detail) for row in station.store.audit_rows() if row.what != "login"]
+    assert told == [
+        ("chief", "account added", "", "nora as view"),
+        ("nurse", "refused", "/api/accounts/chief", "PATCH needs the role administer"),
+        ("chief", "account enabled", "", "nurse"),
+        ("chief", "password changed", "", "nurse"),
+        ("chief", "role changed", "", "nurse is view"),
+        ("chief", "account disabled", "", "nurse"),
+    ]
 
 
 def test_an_open_station_needs_no_login_and_still_its_token(tmp_path: Path) -> None:

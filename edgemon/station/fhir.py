@@ -318,7 +318,7 @@ def _absent(reason: str | None) -> Resource:
     coding = [{"system": f"{TERMS}/data-absent-reason", "code": ABSENT.get(known, "unknown") if known else "unknown"}]
     if known is not None:
         coding.append({"system": REASONS, "code": known})
-    return {"coding": coding, "text": reason or "unknown"}
+    return {"coding": coding, "text": _plain(reason or "") or "unknown"}
 
 
 def _concept(code: p.Coding) -> Resource:

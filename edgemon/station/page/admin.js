@@ -52,12 +52,12 @@ function drawAccounts(rows) {
   const headings = ["accounts.name", "accounts.role", "accounts.created", "admin.do"].map((key) => t(key));
   id("accounts").replaceChildren(table(t("accounts.heading"), headings, rows.map((account) => {
     const off = account.disabled_ms !== null;
-    const let_in = (disabled, told) => change("PATCH", `/api/accounts/${encodeURIComponent(account.name)}`, { disabled }, t(told, account));
-    const disable = () => let_in(true, "accounts.disabled_now");
-    const enable = () => let_in(false, "accounts.enabled_now");
-    return [account.name, off ? word("role", account.role) : roleOf(account), dated(account.created_ms),
-      off ? [t("accounts.disabled", { at: dated(account.disabled_ms) }), " ", sure(t("accounts.enable"), account.name, enable)]
-        : account.name === me.name ? t("accounts.you") : sure(t("accounts.disable"), account.name, disable)];
+    const path = `/api/accounts/${encodeURIComponent(account.name)}`;
+    const disable = () => change("PATCH", path, { disabled: true }, t("accounts.disabled_now", account));
+    const enable = () => change("PATCH", path, { disabled: false }, t("accounts.enabled_now", account));
+    const act = off ? el("span", {}, t("accounts.disabled", { at: dated(account.disabled_ms) }), " ", sure(t("accounts.enable"), account.name, enable))
+      : account.name === me.name ? t("accounts.you") : sure(t("accounts.disable"), account.name, disable);
+    return [account.name, off ? word("role", account.role) : roleOf(account), dated(account.created_ms), act];
   })));
 }
 
