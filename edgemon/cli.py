@@ -216,6 +216,7 @@ def _station_arguments(parser: Parser) -> None:
     for act, help_text in (
         ("add", "let somebody in"), ("role", "change what somebody may do"), ("password", "give a new password"),
         ("disable", "let somebody in no more"),
+        ("enable", "let somebody in again"),
     ):  # fmt: skip
         one = acts.add_parser(act, help=help_text)
         one.add_argument("name", metavar="NAME")

@@ -8,7 +8,7 @@ import time
 
 from edgemon.errors import StoreUnavailable
 from edgemon.station.nouns import wall_ms
-from edgemon.station.rules import judge
+from edgemon.station.rules import Steady, judge
 from edgemon.station.settings import StationConfig
 from edgemon.station.store import Leadership, Store
 
@@ -25,6 +25,7 @@ class Lead:
         self._settings, self._store = settings, store
         self._leadership = Leadership(store)
         self._since_ms = wall_ms()
+        self._steady = Steady()
         self._pruned_s = float("-inf")  # monotonic; when the last of it ended
         self._fault = ""
         self.leads = False
@@ -54,7 +55,11 @@ class Lead:
         """Compare what should stand with what does, once."""
         silence_ms = round(1000 * self._settings.silence_s)
         found = judge(
-            self._store.pulses(), self._store.notices(), now_ms, silence_ms=silence_ms, since_ms=self._since_ms
+            self._steady.aged(self._store.pulses(), now_ms, time.monotonic_ns() // 1_000_000),
+            self._store.notices(),
+            now_ms,
+            silence_ms=silence_ms,
+            since_ms=self._since_ms,
         )
         self._store.change_notices(found.opened, found.closed, now_ms)
         if time.monotonic() - self._pruned_s >= PRUNE_EVERY_S:
