@@ -90,7 +90,7 @@ def card(n: int = 1, alarms: tuple[Json, ...] = (), **changes: object) -> Json:
             "movement": reading(0.12),
         },
         "heart_rate": heart_rate(128 + n % 30),
-        "camera": {"fps": 29.8, "frame_age_s": 0.1, "frozen_s": 0.0},
+        "camera": {"fps": 29.8, "frame_age_s": 0.1, "frozen_s": 0.0, "at_ms": NOW_MS - 1000, "stale": False},
         "clock_offset_ms": 12,
         "alarms": list(alarms),
         "pauses": [],

@@ -331,6 +331,7 @@ def test_a_thousand_beds_are_paged_and_only_what_changed_is_drawn(fake: Fake, vi
     expect(page.locator("#count")).to_have_text("Beds 1 to 160 of 1,000, worst first.")
     assert page.locator(".card").count() == 160
     assert labels(page)[:2] == ["Bed 900", "Bed 1"]
+    expect(bed(page, 900).locator(".acknowledge")).to_be_enabled()
     page.evaluate("""() => { window.touched = new Set(); new MutationObserver((all) => { for (const one of all) {
       const node = one.target.nodeType === 1 ? one.target : one.target.parentElement;
       if (!node.closest('.age')) window.touched.add(node.closest('.card')?.dataset.place ?? 'grid'); } })

@@ -3,11 +3,14 @@
 import * as alarms from "./alarms.js";
 import { inPath } from "./api.js";
 import { el, mark, put, show } from "./dom.js";
-import { me } from "./shell.js";
+import { announce, me } from "./shell.js";
 import { number, percent, span, t, when, word } from "./words.js";
 
 const STALE_MS = 45_000; // at most: a station may be told to call for somebody sooner
 const AHEAD_MS = 10_000; // an observation of the future has no age that could be trusted
+const UNSEEN_MS = 1_000; // nobody has read what appeared, moved or changed so shortly before the click
+const HAND_MS = 30_000; // a mouse that lies still for longer has been left there
+const TOLD_MS = 30_000;
 const FACTS = ["eyes", "sleep", "cry", "face"];
 const MORE = ["posture", "movement", "pain_cue"];
 
@@ -48,6 +51,7 @@ class Fact {
     put(this.value, stale ? t("stale.short", { value: text, at: dateOf(reading, now) }) : known ? text : t("unknown.because", { reason: text }));
     mark(this.node, "stale", stale);
     mark(this.node, "unknown", !known);
+    mark(this.node, "bad", reading.value === false);
     mark(this.node, "value", known && !stale ? reading.value : null);
   }
 }
@@ -81,13 +85,43 @@ class Heart {
   }
 }
 
-function camera(of) {
-  if (!of) return t("camera.unknown");
-  if (of.fps === null || of.fps === undefined) return t("camera.none");
-  if (of.frame_age_s > 2) return t("camera.old", { age: span(1000 * of.frame_age_s) });
-  if (of.frozen_s > 5) return t("camera.frozen", { age: span(1000 * of.frozen_s) });
-  return t("camera.fps", { fps: number(of.fps) });
+/** The camera's condition in words, and whether nothing current is to be expected of it; what it told of has aged since. */
+function condition(of, now) {
+  if (!of) return { text: t("camera.unknown"), bad: true };
+  const since_ms = Math.max(0, now - of.at_ms);
+  if (of.fps === null || of.fps === undefined) return { text: t("camera.none"), bad: true };
+  if (of.frame_age_s > 2) return { text: t("camera.old", { age: span(1000 * of.frame_age_s + since_ms) }), bad: true };
+  if (of.frozen_s > 5) return { text: t("camera.frozen", { age: span(1000 * of.frozen_s + since_ms) }), bad: true };
+  return { text: t("camera.fps", { fps: number(of.fps) }), bad: false };
 }
+
+class Camera {
+  constructor() {
+    this.value = el("dd", {});
+    this.node = el("div", { class: "fact", "data-fact": "camera" }, el("dt", {}, t("fact.camera")), this.value);
+  }
+
+  draw(of, now) {
+    const { text, bad } = condition(of, now);
+    const stale = Boolean(of) && isStale(of, now);
+    put(this.value, stale && !bad ? t("stale.short", { value: text, at: dateOf(of, now) }) : text);
+    mark(this.node, "stale", stale);
+    mark(this.node, "unknown", !of);
+    mark(this.node, "bad", bad);
+  }
+}
+
+const rows = new Set(); // of alarms, on this page
+
+/** Notes which rows were moved: by rows above them, by other cards, by a bar that appeared. */
+function settle() {
+  for (const row of rows) row.node.isConnected ? row.settle() : rows.delete(row);
+}
+new MutationObserver(settle).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+addEventListener("resize", settle);
+
+const identity = ({ source, place, condition: name, alarm_id, revision, presence, priority }) =>
+  JSON.stringify([source, place, name, alarm_id, revision, presence, priority]);
 
 class AlarmRow {
   constructor(hooks) {
@@ -95,18 +129,57 @@ class AlarmRow {
     this.what = el("strong");
     this.measured = el("span", { class: "measured" });
     this.note = el("small");
-    this.button = el("button", { type: "button", class: "acknowledge", on: { click: (event) => hooks.acknowledge(event, this.alarm) } },
+    this.hooks = hooks;
+    this.button = el("button", { type: "button", class: "acknowledge", on: { click: (event) => this.click(event), pointerdown: () => this.press() } },
       t("acknowledge"));
     this.node = el("li", { class: "alarm" }, this.mark, el("div", { class: "what" }, this.what, " ", this.measured, this.note), this.button);
+    this.at = null; // where it lies, on the screen and on the page
+    rows.add(this);
+  }
+
+  /** Starts the time that it takes to read what is new here. */
+  renew() {
+    this.renewed = performance.now();
+    this.button.setAttribute("aria-disabled", "true");
+    clearTimeout(this.reading);
+    this.reading = setTimeout(() => this.button.removeAttribute("aria-disabled"), UNSEEN_MS);
+  }
+
+  /** A row that moved on the screen is new where it is; one that was scrolled there by hand, or stays there, is not. */
+  settle() {
+    const { left, top } = this.button.getBoundingClientRect();
+    const at = [left, top, left + scrollX, top + scrollY];
+    const far = (a, b) => Math.abs(at[a] - this.at[a]) > 2 || Math.abs(at[b] - this.at[b]) > 2;
+    if (this.at !== null && far(0, 1) && far(2, 3)) this.renew();
+    this.at = at;
+  }
+
+  press() {
+    this.pressed = { identity: identity(this.alarm), seen: this.isSeen() };
+  }
+
+  isSeen() {
+    settle();
+    return performance.now() - this.renewed >= UNSEEN_MS;
+  }
+
+  /** Acknowledges what was read when the finger went down, or the key; anything else is refused. */
+  click(event) {
+    const { pressed } = this;
+    this.pressed = null;
+    const seen = this.isSeen() && (event.detail === 0 || !pressed || (pressed.seen && pressed.identity === identity(this.alarm)));
+    if (seen) this.hooks.acknowledge(event, this.alarm);
+    else this.hooks.changed();
   }
 
   draw(alarm, label, now, mayAct) {
+    if (this.alarm === undefined || identity(alarm) !== identity(this.alarm)) this.renew();
     this.alarm = alarm;
     const name = alarms.priority(alarm);
     mark(this.node, "priority", name);
     mark(this.node, "look", alarms.look(alarm));
     mark(this.node, "condition", alarm.condition);
-    put(this.mark, alarms.look(alarm) === "steady" ? "✓" : alarms.MARKS[name]);
+    put(this.mark, alarms.look(alarm) !== "steady" ? alarms.MARKS[name] : alarm.presence === "ack" ? "✓" : "❚❚");
     put(this.what, word("condition", alarm.condition));
     put(this.measured, alarms.measured(alarm));
     const standing = alarms.standing(alarm, now);
@@ -128,14 +201,26 @@ export class BedCard {
     this.list = el("ul", { class: "alarms", "aria-label": t("alarms.label") });
     this.heart = new Heart();
     this.facts = [...FACTS, ...(all ? MORE : [])].map((name) => new Fact(name));
-    this.camera = el("dd", {});
-    this.cameraRow = el("div", { class: "fact", "data-fact": "camera" }, el("dt", {}, t("fact.camera")), this.camera);
+    this.camera = new Camera();
     this.pause = el("button", { type: "button", class: "pause", on: { click: (event) => hooks.pause(this.card, event) } }, t("pause.open"));
     this.told = el("p", { class: "told", hidden: true });
     this.paused = el("p", { class: "paused" });
     this.node = el("article", { class: "card" },
       el("header", {}, el("h2", {}, this.link), this.device, this.pause), this.online, this.paused, this.list, this.heart.node,
-      el("dl", { class: "facts" }, ...this.facts.map((fact) => fact.node), this.cameraRow), this.told);
+      el("dl", { class: "facts" }, ...this.facts.map((fact) => fact.node), this.camera.node), this.told);
+    this.hand = { on: false, at: -HAND_MS };
+    for (const kind of ["pointerenter", "pointermove", "pointerdown"]) this.node.addEventListener(kind, () => this.touch(true), { passive: true });
+    for (const kind of ["pointerleave", "pointercancel"]) this.node.addEventListener(kind, () => this.touch(false));
+    for (const kind of ["keydown", "focusin"]) this.node.addEventListener(kind, () => this.touch(this.hand.on));
+  }
+
+  touch(on) {
+    this.hand = { on, at: performance.now() };
+  }
+
+  /** Whether somebody may be about to press: then no row may come under the hand. */
+  isHeld() {
+    return performance.now() - this.hand.at < (this.hand.on || this.node.contains(document.activeElement) ? HAND_MS : UNSEEN_MS);
   }
 
   /** Draws what the station told. */
@@ -145,7 +230,7 @@ export class BedCard {
     mark(this.node, "device", card.bed === "_device");
     put(this.link, card.label);
     this.link.href = `/bed/${inPath(card.place)}`;
-    put(this.device, card.device === card.label ? "" : card.device);
+    put(this.device, card.label.split("/")[0] === card.device ? "" : card.device);
     this.pause.setAttribute("aria-label", t("pause.label", { label: card.label }));
     this.drawAlarms(now);
     this.tick(now);
@@ -153,22 +238,27 @@ export class BedCard {
 
   drawAlarms(now) {
     const { card, hooks } = this;
-    const standing = alarms.ordered(card.alarms);
     const key = (alarm) => `${alarm.source} ${alarm.place} ${alarm.condition}`;
-    const keys = new Set(standing.map(key));
-    for (const [name, row] of this.rows) if (!keys.has(name)) row.node.remove(), this.rows.delete(name);
+    const best = alarms.ordered(card.alarms);
+    const told = new Map(best.map((alarm) => [key(alarm), alarm]));
+    for (const [name, row] of this.rows) if (!told.has(name)) row.node.remove(), this.rows.delete(name);
+    const held = this.isHeld() ? [...this.rows.keys()].map((name) => told.get(name)) : [];
+    const standing = [...held, ...best.filter((alarm) => !held.includes(alarm))];
+    this.waits = standing.some((alarm, index) => alarm !== best[index]);
+    const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
+    const before = this.rows;
+    this.rows = new Map();
     standing.forEach((alarm, index) => {
-      if (!this.rows.has(key(alarm))) {
-        const acknowledge = (event, newest) => hooks.acknowledge(this.card, newest, event);
-        this.rows.set(key(alarm), new AlarmRow({ acknowledge }));
-      }
-      const row = this.rows.get(key(alarm));
+      const acknowledge = (event, newest) => hooks.acknowledge(this.card, newest, event);
+      const row = before.get(key(alarm)) ?? new AlarmRow({ acknowledge, changed: () => this.refuse(t("acknowledge.changed")) });
+      this.rows.set(key(alarm), row);
       if (this.list.children[index] !== row.node) this.list.insertBefore(row.node, this.list.children[index] ?? null);
       row.draw(alarm, card.label, now, hooks.mayAct);
     });
+    if (focused !== document.activeElement) focused?.focus({ preventScroll: true });
     show(this.list, standing.length > 0);
     mark(this.node, "worst", alarms.worst(card.alarms.filter(alarms.open).map(alarms.priority)));
-    mark(this.node, "look", standing.length ? alarms.look(standing[0]) : null);
+    mark(this.node, "look", best.length ? alarms.look(best[0]) : null);
     show(this.pause, hooks.mayAct && card.bed !== "_device");
     for (const animation of this.node.getAnimations()) animation.startTime = 0;
   }
@@ -177,14 +267,14 @@ export class BedCard {
   tick(now) {
     const { card } = this;
     if (!card || now === null) return;
+    if (this.waits && !this.isHeld()) this.drawAlarms(now);
     this.heart.draw(card.bed === "_device" ? undefined : card.heart_rate, now);
     for (const fact of this.facts) fact.draw(card.readings[fact.name], now);
-    show(this.cameraRow, card.bed !== "_device");
-    put(this.camera, camera(card.camera));
+    show(this.camera.node, card.bed !== "_device");
+    this.camera.draw(card.camera, now);
     const silent = card.silent || !Number.isFinite(card.last_heard_ms) || now - card.last_heard_ms > staleMs()
       || card.last_heard_ms - now > AHEAD_MS;
     mark(this.node, "silent", silent);
-    mark(this.cameraRow, "stale", silent);
     const heard = Number.isFinite(card.last_heard_ms)
       ? t("silent.since", { at: when(card.last_heard_ms, now), age: span(now - card.last_heard_ms) }) : t("silent.never");
     this.drawPause(now);
@@ -201,6 +291,14 @@ export class BedCard {
     const who = told && t("paused.by", { pause: word("paused", activation), by: told.by, at: when(told.at_ms, now), until: when(told.until_ms, now) });
     put(this.paused, who ?? words.join(", "));
     show(this.paused, Boolean(this.paused.textContent));
+  }
+
+  /** Says, on the card and to a screen reader, that nothing was asked. */
+  refuse(text) {
+    this.tell(text, true);
+    announce(`${this.card.label}: ${text}`);
+    clearTimeout(this.clearing);
+    this.clearing = setTimeout(() => this.tell(null), TOLD_MS);
   }
 
   /** Tells, on the card, what became of an act; null clears it. */

@@ -1,13 +1,14 @@
 // Three charts on one time axis, drawn by uPlot: heart rate, states and alarms, movement. Gaps stay gaps.
 
 import { el, put } from "./dom.js";
-import { gapped, merged, of, standing, steps } from "./series.js";
+import { gapped, lone, merged, of, standing, steps } from "./series.js";
 import { clock, minute, number, percent, t } from "./words.js";
 
 const MINUTE_GAP_MS = 100_000;
 const RAW_GAP_MS = 5_000;
 const RAW_MOST_MS = 30 * 60_000;
 const AXIS_PX = 92;
+const LEAST_PX = 3; // a run of values that is narrower is drawn as points
 const LANES = ["awake", "eyes", "crying", "high", "medium", "low"]; // from above
 const HIGH = 0.7; // height of a lane's block; lanes lie 1 apart
 
@@ -21,6 +22,12 @@ function ink(name) {
 }
 
 const faint = (color) => color.replace(/^rgb\((.*)\)$/, "rgba($1, 0.25)");
+
+/** Points for values that stand alone, which no line shows. */
+function alone(color, size) {
+  const filter = (plot, i) => lone(plot.data[0].map((s) => plot.valToPos(s, "x")), plot.data[i], LEAST_PX);
+  return { show: false, filter, size, width: 0, fill: color, stroke: color };
+}
 
 const times = (_, splits, __, ___, step_s) => splits.map((s) => (step_s < 60 ? clock(1000 * s) : minute(1000 * s)));
 
@@ -50,10 +57,11 @@ function heart(history, view) {
   const data = gapped(from.at_ms, columns, raw ? RAW_GAP_MS : MINUTE_GAP_MS);
   const line = ink("line");
   const value = (_, bpm) => (bpm === null || bpm === undefined ? "–" : number(bpm));
-  const side = { stroke: faint(line), width: 1, spanGaps: false, points: { show: false }, value };
+  const middle = { stroke: line, width: 2, spanGaps: false, points: alone(line, 4), value };
+  const side = { stroke: faint(line), width: 1, spanGaps: false, points: alone(line, 2), value };
   const series = raw
-    ? [{ label: t("chart.bpm"), stroke: line, width: 2, spanGaps: false, value }]
-    : [{ label: t("chart.min"), ...side }, { label: t("chart.median"), stroke: line, width: 2, spanGaps: false, value }, { label: t("chart.max"), ...side }];
+    ? [{ label: t("chart.bpm"), ...middle }]
+    : [{ label: t("chart.min"), ...side }, { label: t("chart.median"), ...middle }, { label: t("chart.max"), ...side }];
   const known = columns.flat().filter((bpm) => bpm !== null && bpm !== undefined);
   const range = [Math.min(80, ...known.slice(0, 1), known.reduce((a, b) => Math.min(a, b), 80) - 5), Math.max(200, known.reduce((a, b) => Math.max(a, b), 200) + 5)];
   return {
@@ -109,10 +117,11 @@ function movement(history) {
   const { at_ms, index, coverage } = history.movement;
   const data = gapped(at_ms, [index, coverage], MINUTE_GAP_MS);
   const value = (_, share) => percent(share);
+  const [line, text] = [ink("line"), ink("text")];
   return {
     data: [data.at_ms.map((ms) => ms / 1000), ...data.columns],
-    series: [{ label: t("chart.index"), stroke: ink("line"), width: 2, fill: faint(ink("line")), spanGaps: false, value, points: { show: false } },
-      { label: t("chart.coverage"), stroke: ink("text"), width: 1, dash: [4, 4], spanGaps: false, value, points: { show: false } }],
+    series: [{ label: t("chart.index"), stroke: line, width: 2, fill: faint(line), spanGaps: false, value, points: alone(line, 4) },
+      { label: t("chart.coverage"), stroke: text, width: 1, dash: [4, 4], spanGaps: false, value, points: alone(text, 2) }],
     scales: { y: { range: () => [0, 1] } }, axis: { values: (_, splits) => splits.map(percent) }, extra: {},
   };
 }

@@ -1,18 +1,30 @@
 // From the station's history to what charts and tables show, as pure functions. What is not known stays null: a gap.
 
-/** Points so far apart that nothing may join them get a null between. */
+/** Points so far apart that nothing may join them get a null in the middle between: in the pixel of a value it would hide it. */
 export function gapped(at_ms, columns, most_ms) {
   const out = { at_ms: [], columns: columns.map(() => []) };
   at_ms.forEach((ms, i) => {
     const before = at_ms[i - 1];
     if (i > 0 && ms - before > most_ms) {
-      out.at_ms.push(before + 1);
+      out.at_ms.push((before + ms) / 2);
       out.columns.forEach((column) => column.push(null));
     }
     out.at_ms.push(ms);
     out.columns.forEach((column, k) => column.push(columns[k][i] ?? null));
   });
   return out;
+}
+
+/** Indices of values that no line would show: those of runs between nulls that are narrower than `least_px`. */
+export function lone(at_px, column, least_px) {
+  const found = [];
+  for (let i = 0; i < column.length; i += 1) {
+    if (column[i] === null) continue;
+    const first = i;
+    while (i + 1 < column.length && column[i + 1] !== null) i += 1;
+    if (at_px[i] - at_px[first] < least_px) for (let k = first; k <= i; k += 1) found.push(k);
+  }
+  return found;
 }
 
 /**

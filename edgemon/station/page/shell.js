@@ -96,14 +96,18 @@ function drawStrip(strip) {
   waiting.sort((a, b) => alarms.PRIORITIES.indexOf(alarms.priority(a.alarm)) - alarms.PRIORITIES.indexOf(alarms.priority(b.alarm))
     || (a.alarm.presence === "latched") - (b.alarm.presence === "latched") || b.alarm.onset_ms - a.alarm.onset_ms || a.card.place.localeCompare(b.card.place));
   const sums = alarms.counts(all);
-  const text = alarms.PRIORITIES.map((name) => `${sums[name]} ${waiting.filter((w) => alarms.priority(w.alarm) === name).slice(0, CHIPS)
+  const flashing = (name) => waiting.some(({ alarm }) => alarms.priority(alarm) === name && alarms.look(alarm) === "flash");
+  const text = alarms.PRIORITIES.map((name) => `${sums[name]} ${flashing(name)} ${waiting.filter((w) => alarms.priority(w.alarm) === name).slice(0, CHIPS)
     .map((w) => alarms.identity(w.card, w.alarm) + w.card.label).join()}`).join("|");
   if (strip.dataset.drawn === text) return;
   strip.dataset.drawn = text;
-  const tally = alarms.PRIORITIES.map((name) => el("li", { class: "tally", "data-priority": name, "data-none": sums[name] === 0 },
-    el("span", { class: "mark", "aria-hidden": "true" }, alarms.MARKS[name]), `${sums[name]} `, el("span", {}, word("priority", name))));
-  const chips = waiting.filter(({ alarm }) => alarms.priority(alarm) !== "low").slice(0, CHIPS);
-  strip.replaceChildren(...tally, ...chips.map(({ card, alarm }) => chip(card, alarm)));
+  const tally = alarms.PRIORITIES.map((name) => el("li", {}, el("a", { class: "tally", href: "/", "data-priority": name, "data-none": sums[name] === 0, "data-look": flashing(name) ? "flash" : null },
+    el("span", { class: "mark", "aria-hidden": "true" }, alarms.MARKS[name]), `${sums[name]} `, el("span", {}, word("priority", name)))));
+  const loud = waiting.filter(({ alarm }) => alarms.priority(alarm) !== "low");
+  const more = [1, 2, CHIPS].filter((shown) => loud.length > shown).map((shown) => // each for screens that have room for so many
+    el("li", { class: "more", "data-shown": shown }, el("a", { href: "/", "aria-label": t("strip.more", { n: loud.length - shown }) }, `+${loud.length - shown}`)));
+  strip.replaceChildren(...tally, ...loud.slice(0, CHIPS).map(({ card, alarm }) => chip(card, alarm)), ...more);
+  for (const animation of strip.getAnimations({ subtree: true })) animation.startTime = 0; // as the cards flash
 }
 
 const known = new Set(); // occurrences that were announced
