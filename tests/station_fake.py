@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,16 +116,27 @@ class Fake:
             "csrf": "token-1",
             "auth": "local",
             "station": "Neonatal ward 2",
-            "now_ms": NOW_MS,
+            "expires_ms": None,
+            "timezone": None,
             "language": "en",
         }
-        self.now_ms = NOW_MS
+        self.lag_ms = 0
+        self._set(NOW_MS)
         self.cards: dict[str, Json] = {}
         self.asked: list[tuple[str, str, Json, str]] = []
         self.command: Json = {"status": "done", "reason": None}
         self.refuse: tuple[int, str] | None = None
         self.answers: dict[str, object] = {}
         self.mute = False
+        self.unready = 0
+
+    def _set(self, now_ms: int) -> None:
+        self._now_ms, self._set_s = now_ms, time.monotonic()
+
+    @property
+    def now_ms(self) -> int:
+        """The station's time, which goes on."""
+        return self._now_ms + int(1000 * (time.monotonic() - self._set_s))
 
     def push(self, *cards: Json, told: bool = True) -> None:
         """Change beds, and tell the streams unless a test lets them miss it."""
@@ -132,7 +144,7 @@ class Fake:
             self._change += 1
             self.cards[one["place"]] = one | {"change": self._change}
         if told:
-            self._send(self._event("cards", list(cards)))
+            self._send(self._event("cards", [self.cards[one["place"]] for one in cards]))
 
     def remove(self, place: str) -> None:
         """A bed goes."""
@@ -141,12 +153,12 @@ class Fake:
         self._send(self._event("cards", []))
 
     def beat(self, now_ms: int) -> None:
-        """The station's time goes on."""
-        self.now_ms = now_ms
+        """The station's time jumps, and a beat tells so."""
+        self._set(now_ms)
         self._send(self._event("beat"))
 
     def _event(self, name: str, cards: list[Json] | None = None) -> str:
-        data: Json = {"now_ms": self.now_ms, "change": self._change} | (
+        data: Json = {"now_ms": self.now_ms - self.lag_ms, "change": self._change} | (
             {} if cards is None else {"cards": cards, "places": sorted(self.cards)}
         )
         mark = "" if cards is None else f"id: {self._change}\n"
@@ -161,7 +173,14 @@ class Fake:
         """End every stream."""
         self._send(None)
 
+    @property
+    def streams(self) -> int:
+        """How many screens follow."""
+        return len(self._queues)
+
     async def _live(self, request: Request) -> Response:
+        if self.me is None:
+            return JSONResponse({"error": "log in first"}, 401)
         self._loop = asyncio.get_running_loop()
         queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._queues.add(queue)
@@ -186,6 +205,9 @@ class Fake:
         return JSONResponse({"cmd_id": "c1" if "condition" not in body else None}, 202)
 
     async def _me(self, _request: Request) -> Response:
+        if self.unready > 0:
+            self.unready -= 1
+            return JSONResponse({"error": "the store cannot be reached"}, 503)
         before = {
             "error": "log in first",
             "csrf": "form-1",
@@ -193,7 +215,7 @@ class Fake:
             "station": "Neonatal ward 2",
             "language": "en",
         }
-        return JSONResponse(before, 401) if self.me is None else JSONResponse(self.me)
+        return JSONResponse(before, 401) if self.me is None else JSONResponse(self.me | {"now_ms": self.now_ms})
 
     async def _login(self, request: Request) -> Response:
         self.asked.append(("POST", "/login", dict(parse_qsl((await request.body()).decode())), ""))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import pytest
@@ -15,7 +16,11 @@ from conftest import eventually
 from starlette.exceptions import HTTPException
 from station_web import PLACE, Station, serving
 
-from edgemon.errors import StoreUnavailable
+from edgemon.errors import ConfigError, StoreUnavailable
+from edgemon.records import Priority
+from edgemon.station import roster
+from edgemon.station.nouns import Notice, Pause
+from edgemon.station.settings import load
 from edgemon.station.web import live
 from edgemon.station.web.live import Client, Frame, Hub
 
@@ -238,6 +243,103 @@ def test_screens_wait_for_a_store_that_comes_back(monkeypatch: pytest.MonkeyPatc
         following.cancel()
 
     asyncio.run(scene())
+
+
+def test_no_screen_is_told_that_it_is_live_while_the_store_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "BEAT_S", 0.02)
+    monkeypatch.setattr(live, "AGAIN_S", 0.02)
+    monkeypatch.setattr(live, "FRESH_S", 0.2)
+    beats: list[int] = []
+    with serving(tmp_path, auth="open") as station, station.browser() as browser, watching(browser) as events:
+        assert next(events)[0] == "cards"
+        assert next(events)[0] == "beat"
+        read, hub = station.web.hub.read, station.web.hub
+
+        tries: list[int] = []
+
+        def locked(after: int) -> Frame:
+            tries.append(after)
+            raise StoreUnavailable("locked")
+
+        monkeypatch.setattr(hub, "read", locked)
+        eventually(lambda: not hub.sees, what="an old reading")
+        station.clock.now_ms += 1000  # this moment no beat may tell
+        known = len(tries)
+        eventually(lambda: len(tries) > known + 5, what="tries to read")
+        station.clock.now_ms += 1000
+        monkeypatch.setattr(hub, "read", read)
+        while (data := next(events)[2])["now_ms"] < station.clock.now_ms:
+            beats.append(data["now_ms"])
+    assert station.clock.now_ms - 1000 not in beats
+
+
+def test_a_large_event_is_sent_in_pieces_that_each_must_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SEND_WITHIN_S", 0.01)
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["body"])
+        if len(sent) == 5:
+            await asyncio.Event().wait()
+
+    async def scene() -> None:
+        text = "x" * (3 * live.PIECE_BYTES + 1)
+        await live.Stream._chunk(send, text)
+        assert b"".join(sent) == text.encode()
+        assert [len(piece) for piece in sent] == [live.PIECE_BYTES] * 3 + [1]
+        with pytest.raises(TimeoutError):
+            await live.Stream._chunk(send, text)
+        assert len(sent) == 5
+
+    asyncio.run(scene())
+
+
+def test_a_page_is_told_when_its_login_ends_and_which_zone_the_ward_has(tmp_path: Path) -> None:
+    with serving(tmp_path, session_h=2.0, timezone="Europe/Berlin") as station, station.person("nurse") as nurse:
+        me = nurse.get("/api/me").json()
+        assert (me["expires_ms"], me["timezone"]) == (station.clock.now_ms + 7_200_000, "Europe/Berlin")
+        with station.browser() as browser:
+            assert "expires_ms" not in browser.get("/api/me").json()
+    with serving(tmp_path, auth="open") as station, station.browser() as browser:
+        for _ in range(2):
+            me = browser.get("/api/me").json()
+            assert (me["name"], me["expires_ms"], me["timezone"]) == ("demo", None, None)
+
+
+@pytest.mark.parametrize("name", ["Moon/Tycho", "localtime", "../UTC", "", "Europe"])
+def test_a_zone_that_is_none_is_one_clear_line(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "station.yaml"
+    file.write_text(f"timezone: '{name}'\n")
+    with pytest.raises(ConfigError, match="timezone") as told:
+        load(file)
+    assert "no IANA time zone that this machine knows" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("pause", "stands", "told"),
+    [
+        ("audio", [], True),
+        ("audio", [("physiological", "on")], False),
+        ("audio", [("technical", "on"), ("physiological", "audio_paused")], True),
+        ("procedure", [("physiological", "on")], False),
+        ("procedure", [("physiological", "alarm_paused")], True),
+        ("procedure", [("technical", "on")], True),
+    ],
+)
+def test_a_pause_is_told_unless_the_device_says_otherwise(
+    station: Station, pause: Literal["audio", "procedure"], stands: list[tuple[str, str]], told: bool
+) -> None:
+    for n, (kind, activation) in enumerate(stands):
+        station.alarm(("hr_high", "hr_low")[n], kind=kind, activation=activation)
+    bed = station.store.bed(PLACE)
+    assert bed is not None
+    asked = Pause(pause, "nina", station.clock.now_ms, station.clock.now_ms + 60_000)
+    silent = Notice(PLACE, "no_data", Priority.MEDIUM, station.clock.now_ms)
+    shown = roster.card(dataclasses.replace(bed, pause=asked, notices=(silent,)), station.clock.now_ms, 45.0)
+    assert shown.pause == (asked if told else None)
 
 
 def test_a_reader_that_fails_ends_every_stream() -> None:

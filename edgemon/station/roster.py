@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from edgemon.messages import payloads as p
-from edgemon.records import DEVICE_BED, Presence, Priority, Reason
+from edgemon.records import DEVICE_BED, Activation, Presence, Priority, Reason
 from edgemon.station.nouns import BedNow, Notice, Pause, base_of, bed_of, device_place, ours, to_ms
 
 READINGS = ("face", "eyes", "sleep", "cry", "posture", "pain_cue", "movement")
 ORDER = tuple(Priority)  # the worst first
 CALM_RANK = 7
 AHEAD_MS = 5_000
+INFANT = "physiological"  # the kind of alarms that a procedure pauses
+PAUSED = {"audio": Activation.AUDIO_PAUSED, "procedure": Activation.ALARM_PAUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def card(bed: BedNow, now_ms: int, silence_s: float) -> Card:
         clock_offset_ms=bed.clock_offset_ms,
         alarms=alarms,
         pauses=tuple(sorted({alarm.activation for alarm in alarms} - {"on"})),
-        pause=bed.pause if bed.pause is not None and now_ms < bed.pause.until_ms else None,
+        pause=_pause(bed.pause, alarms, now_ms),
         rank=_rank(alarms, away=silent or online in ("offline", "stopping")),
     )
 
@@ -144,6 +146,18 @@ def _rank(alarms: Sequence[Standing], *, away: bool) -> int:
         for alarm in alarms
     ]
     return min([*ranks, 2 * len(ORDER) if away else CALM_RANK])
+
+
+def _pause(asked: Pause | None, alarms: Iterable[Standing], now_ms: int) -> Pause | None:
+    """The pause that was asked for, unless it is over or the device says otherwise.
+
+    A device may end a pause early or be restarted, and tells so by its alarms: of those that the pause is about, none
+    stands or one is paused. A procedure is about alarms of the infant, an audio pause about all of the device.
+    """
+    if asked is None or now_ms >= asked.until_ms:
+        return None
+    about = [a.activation for a in alarms if a.source == "device" and (asked.pause == "audio" or a.kind == INFANT)]
+    return asked if not about or PAUSED[asked.pause] in about else None
 
 
 def _readings(bed: BedNow, now_ms: int, silence_ms: int) -> dict[str, Told]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from edgemon.station.nouns import ROLES, Auth, Role
 Level = Annotated[str, StringConstraints(pattern=r"^(\+|[A-Za-z0-9_.:@-]{1,128})$")]
 StationRole = Literal["ingest", "rules", "web"]
 ALL: tuple[StationRole, ...] = ("ingest", "rules", "web")
+NO_ZONES = {"Factory", "localtime"}  # this machine knows them, browsers do not
 SAME: dict[str, Role] = {role: role for role in ROLES}
 
 
@@ -89,7 +91,15 @@ class StationConfig(Settings):
     raw_h: float = Field(2.0, ge=0.5, le=72, description="heart rates by the second are kept for as long")
     history_days: float = Field(30.0, ge=1, le=3650)
     language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+    timezone: str | None = Field(None, description="in which pages tell times, such as Europe/Berlin; the browser's")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str | None) -> str | None:
+        if name is not None and name not in zoneinfo.available_timezones() - NO_ZONES:
+            raise ValueError("no IANA time zone that this machine knows; give one such as Europe/Berlin or UTC")
+        return name
 
     @field_validator("store_url")
     @classmethod

@@ -1,9 +1,10 @@
 // Acknowledge and pause: asked of the station, which asks the device; what became of it is told in words on the card.
 
+import * as alarms from "./alarms.js";
 import { ask, get, inPath } from "./api.js";
 import { el, put } from "./dom.js";
 import * as live from "./live.js";
-import { announce, me } from "./shell.js";
+import { announce, me, speakFrom } from "./shell.js";
 import { t, word } from "./words.js";
 
 const POLL_MS = 400;
@@ -63,11 +64,32 @@ function release(view, event) {
 /** Acknowledges one alarm of a card, at the revision that is shown. */
 export function acknowledge(view, alarm, event) {
   release(view, event);
+  if (!alarms.mayAcknowledge(alarm)) return tell(view, t("act.own"), true);
   const body = alarm.source === "station" ? { condition: alarm.condition } : { alarm_id: alarm.alarm_id, revision: alarm.revision };
   return perform(view, "acknowledge", body, t("act.acknowledged", { condition: word("condition", alarm.condition) }));
 }
 
+const ACTIVATION = { audio: "audio_paused", procedure: "alarm_paused" };
 const CHOICES = [["audio", 60], ["audio", 120], ["procedure", 120], ["procedure", 300]];
+
+/** A pause as it was asked for here; it is over at the first newer card that does not tell it. */
+class Asked {
+  constructor(view, pause, seconds) {
+    this.view = view;
+    this.pause = pause;
+    this.by = me.name;
+    this.at_ms = live.now();
+    this.ends_ms = this.at_ms + 1000 * seconds;
+    this.change = view.card.change;
+  }
+
+  get until_ms() {
+    const { change, pause, pauses } = this.view.card;
+    const stands = pause?.pause === this.pause || pauses.includes(ACTIVATION[this.pause]);
+    if (change !== this.change && !stands) this.ends_ms = 0;
+    return this.ends_ms;
+  }
+}
 
 /** Asks which pause, then asks the device for it. */
 export function choosePause(view, event) {
@@ -80,16 +102,18 @@ export function choosePause(view, event) {
   const dialog = el("dialog", { "aria-labelledby": "pause-title" }, title,
     el("p", {}, t("pause.audio_what")), ...choices.slice(0, 2), el("p", {}, t("pause.procedure_what")), ...choices.slice(2), cancel);
   dialog.addEventListener("close", () => {
+    speakFrom(null);
     dialog.remove();
     if (pointer) document.activeElement?.blur();
   });
   function chosen(kind, seconds) {
     dialog.close();
     perform(view, "pause", { pause: kind, duration_s: seconds }, t(`act.${kind}`, { min: seconds / 60 }), () => {
-      view.asked = { pause: kind, by: me.name, at_ms: live.now(), until_ms: live.now() + 1000 * seconds };
+      view.asked = new Asked(view, kind, seconds);
       view.tick(live.now());
     });
   }
   document.body.append(dialog);
+  speakFrom(dialog);
   dialog.showModal();
 }

@@ -3,6 +3,7 @@
 import { number, t, when, word } from "./words.js";
 
 export const PRIORITIES = ["high", "medium", "low"];
+const NO_DATA_RANK = 1; // that of a medium alarm at the station
 export const MARKS = { high: "!!!", medium: "!!", low: "!" };
 
 /** The priority as one of the three words; what is none of them counts as high rather than as nothing. */
@@ -22,6 +23,23 @@ export function sound(alarm) {
   if (alarm.presence === "ack" || alarm.activation !== "on") return null;
   return alarm.presence === "latched" ? "low" : priority(alarm);
 }
+
+const AHEAD_MS = 10_000; // as of readings: what was heard in the future was heard nobody knows when
+
+/** Whether a bed is silent by the page's own clock. */
+export const isSilent = (card, now, silence_ms) => card.silent === true || !Number.isFinite(card.last_heard_ms)
+  || now - card.last_heard_ms > silence_ms || card.last_heard_ms - now > AHEAD_MS;
+
+/** Whether the station or the device says that a bed is silent. */
+export const isSaid = (card) => card.alarms.some((alarm) => ["no_data", "device_offline"].includes(alarm.condition));
+
+/** A card with the page's own alarm: its bed is silent and nobody says so. */
+export const withNoData = (card, onset_ms) => ({ ...card, rank: Math.min(card.rank, NO_DATA_RANK), alarms: [...card.alarms, {
+  source: "page", place: card.place, condition: "no_data", priority: "medium", kind: "technical", presence: "on", activation: "on",
+  alarm_id: null, revision: null, onset_ms, value: null, limit: null, unit: null, ack_by: null, ack_ms: null }] });
+
+/** Whether somebody may acknowledge it: not what the page itself alarms about, which ends with its cause alone. */
+export const mayAcknowledge = (alarm) => alarm.presence !== "ack" && alarm.source !== "page";
 
 const place = (list) => (list.length ? Math.min(...list.map((name) => PRIORITIES.indexOf(name))) : null);
 

@@ -1,8 +1,9 @@
-// Asking the station. A login that has ended leads to the login page; every other refusal is told in words.
+// Asking the station. Without a login a page leads to the login page, unless it has begun: a wall screen must not end in a quiet form.
 
 import { t } from "./words.js";
 
 let csrf = "";
+let onEnd = null; // what a page that has begun does when its login has ended
 
 /** What the station refused, and its one line why. */
 export class Refused extends Error {
@@ -12,11 +13,23 @@ export class Refused extends Error {
   }
 }
 
-/** Goes to log in and to come back here; never answers, for this page ends. */
+/** Goes to log in; never answers, for this page ends. A page that has begun stays, and the question is refused. */
 function leave() {
-  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  if (onEnd !== null) {
+    onEnd();
+    throw new Refused(401, t("ended.bar"));
+  }
+  location.assign(loginPath());
   return new Promise(() => {});
 }
+
+/** From now on a login that has ended leads nowhere: `ended` says so on the page. */
+export function stay(ended) {
+  onEnd = ended;
+}
+
+/** Where to log in and to come back here. */
+export const loginPath = () => `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
 
 /** Remembers the token of this login that every change must carry. */
 export function trust(token) {

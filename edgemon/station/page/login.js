@@ -8,8 +8,10 @@ const id = (name) => document.getElementById(name);
 /** Only a page of this station is a place to go on to. */
 function next() {
   const asked = new URLSearchParams(location.search).get("next") ?? "/";
+  if (!URL.canParse(asked, location.origin)) return "/";
   const target = new URL(asked, location.origin);
-  return target.origin === location.origin ? target.pathname + target.search : "/";
+  const here = target.origin === location.origin && /^\/(?!\/)/.test(target.pathname); // "/.//evil" is parsed to the path "//evil"
+  return here ? target.pathname + target.search : "/";
 }
 
 const answer = await fetch("/api/me", { headers: { Accept: "application/json" }, cache: "no-store" }).catch(() => null);

@@ -4,6 +4,7 @@ let words = {};
 let english = {};
 let language = "en";
 let locale = "en";
+let zone; // the ward's time zone; undefined: the browser's
 const missing = new Set();
 
 async function read(name) {
@@ -12,19 +13,41 @@ async function read(name) {
   return answer.json();
 }
 
-/** Loads a language, and English beneath it. */
-export async function load(wanted) {
+/** Loads a language, and English beneath it; times are told in a time zone, the browser's unless one is given. */
+export async function load(wanted, timezone) {
   english = await read("en");
   language = /^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/.test(wanted ?? "") ? wanted : "en";
   words = language === "en" ? english : await read(language).catch(() => ({}));
+  zone = isKnown(timezone) ? timezone : undefined;
   document.documentElement.lang = language;
   locale = navigator.languages.find((one) => one.split("-")[0] === language) ?? language;
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   for (const node of document.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));
 }
 
+function isKnown(timezone) {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: timezone });
+    return Boolean(timezone);
+  } catch {
+    return false; // an old browser may not know a new name: the page says so
+  }
+}
+
+/** The name of the time zone in which times are told; undefined: the browser's own. */
+export const timezone = () => zone;
+
+/** The moment `s` (seconds) as a Date whose local fields are those of the ward: what uPlot asks for as `tzDate`. */
+export function wardDate(s) {
+  const date = new Date(1000 * s);
+  if (zone === undefined) return date;
+  const local = new Date(date.toLocaleString("en-US", { timeZone: zone }));
+  local.setMilliseconds(date.getMilliseconds());
+  return local;
+}
+
 function note(key) {
-  if (missing.has(key)) return;
+  if (missing.has(key) || Object.keys(english).length === 0) return; // nothing is missing before there is anything
   missing.add(key);
   document.documentElement.dataset.missing = [...missing].join(" ");
 }
@@ -53,7 +76,7 @@ export const percent = (share) => (share === null || share === undefined ? "–"
 const formats = new Map();
 function format(name, options) {
   const key = `${locale} ${name}`;
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(locale, { hourCycle: "h23", ...options }));
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(locale, { hourCycle: "h23", timeZone: zone, ...options }));
   return formats.get(key);
 }
 const HM = { hour: "2-digit", minute: "2-digit" };

@@ -63,22 +63,23 @@ async def me(request: Request) -> Response:
     """Who asks, and what a page must know of the station; before a login, what the login form needs, with 401."""
     web: Web = request.app.state.web
     person = await whoever(request, web)
-    about = {
+    about: dict[str, object] = {
         "auth": web.settings.auth,
         "station": web.settings.name,
         "now_ms": web.now_ms(),
         "language": web.settings.language,
+        "timezone": web.settings.timezone,
         "silence_ms": round(1000 * web.settings.silence_s),
     }
+    if person is not None:
+        expires_ms = None if person.auth == "open" else person.expires_ms
+        about |= {"name": person.name, "role": person.role, "expires_ms": expires_ms}
     if person is not None and person.csrf:
-        return JSONResponse({"name": person.name, "role": person.role, "csrf": person.csrf} | about)
+        return JSONResponse({"csrf": person.csrf} | about)
     cookie = FORM if person is None else LOGIN  # an open station knows a browser by its cookie only
     secret = (person is None and cookie_of(request, web, FORM)) or new_secret()
-    told: dict[str, object] = {"csrf": csrf_of(secret)} | about
-    if person is None:
-        response = JSONResponse({"error": "log in first"} | told, 401)
-    else:
-        response = JSONResponse({"name": person.name, "role": person.role} | told)
+    told = {"csrf": csrf_of(secret)} | about
+    response = JSONResponse(told) if person else JSONResponse({"error": "log in first"} | told, 401)
     set_cookie(response, web, secret, cookie)
     return response
 

@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.15
 BEAT_S = 5.0
-SEND_WITHIN_S = 20.0  # a screen that takes nothing for so long is gone
+SEND_WITHIN_S = 10.0  # a screen that takes nothing for so long is gone
+PIECE_BYTES = 16_384  # each piece of an event has that time: a slow link may take long for a whole ward, but must take
+FRESH_S = 3.0  # a reading of the store that is older vouches for nothing
 RETRY_MS = 2000
 MAX_CLIENTS = 256
 AGAIN_S = 1.0
@@ -88,6 +90,7 @@ class Hub:
         self.read = read
         self._clients: set[Client] = set()
         self._watched = asyncio.Event()
+        self._read_s = -FRESH_S
         self.closed = False
         self.ended: Callable[[], None] = lambda: None
 
@@ -95,6 +98,17 @@ class Hub:
     def clients(self) -> int:
         """How many screens watch."""
         return len(self._clients)
+
+    @property
+    def sees(self) -> bool:
+        """Whether the store was read just now; if not, no screen may be told that it is live."""
+        return time.monotonic() - self._read_s < FRESH_S
+
+    async def _reading(self, after: int) -> Frame:
+        begun_s = time.monotonic()  # what a long reading gives is as old as its begin
+        frame = await run_in_threadpool(self.read, after)
+        self._read_s = begun_s
+        return frame
 
     async def join(self, after: int) -> Client:
         """A client that has seen everything up to `after` (0: nothing), with what it missed.
@@ -107,7 +121,7 @@ class Hub:
         if len(self._clients) >= MAX_CLIENTS:
             raise HTTPException(503, f"{MAX_CLIENTS} screens watch already", headers={"Retry-After": "10"})
         client = Client(after)
-        client.give(await run_in_threadpool(self.read, after))
+        client.give(await self._reading(after))
         client.news.set()  # an empty list too tells a new screen where it stands
         self._clients.add(client)
         self._watched.set()
@@ -142,7 +156,7 @@ class Hub:
             if not self._clients:  # the only one left while this was about to go on
                 continue
             try:
-                frame = await run_in_threadpool(self.read, min(client.change for client in self._clients))
+                frame = await self._reading(min(client.change for client in self._clients))
             except StoreUnavailable as error:
                 log.warning("screens wait for the store: %s", error)
                 await asyncio.sleep(AGAIN_S)
@@ -187,22 +201,26 @@ class Stream(Response):
                 await asyncio.wait_for(client.news.wait(), max(0.0, beat_at - time.monotonic()))
             if hub.closed:
                 break
-            now_ms = self._web.now_ms()
             if client.news.is_set():
                 client.news.clear()
-                data = client.take(now_ms)
+                data = client.take(self._web.now_ms())
                 await self._chunk(send, f"event: cards\nid: {client.change}\ndata: {data}\n\n")
             if time.monotonic() >= beat_at:
                 if not await self._stands():
                     break
-                await self._chunk(send, f'event: beat\ndata: {{"now_ms":{now_ms},"change":{client.change}}}\n\n')
-                beat_at = time.monotonic() + BEAT_S
+                if hub.sees:
+                    beat = f'{{"now_ms":{self._web.now_ms()},"change":{client.change}}}'
+                    await self._chunk(send, f"event: beat\ndata: {beat}\n\n")
+                beat_at = time.monotonic() + (BEAT_S if hub.sees else min(AGAIN_S, BEAT_S))
         await send({"type": "http.response.body", "body": b""})
 
     @staticmethod
     async def _chunk(send: Send, text: str) -> None:
-        message = {"type": "http.response.body", "body": text.encode(), "more_body": True}
-        await asyncio.wait_for(send(message), SEND_WITHIN_S)
+        data = text.encode()
+        for start in range(0, len(data), PIECE_BYTES):
+            piece = data[start : start + PIECE_BYTES]
+            message = {"type": "http.response.body", "body": piece, "more_body": True}
+            await asyncio.wait_for(send(message), SEND_WITHIN_S)
 
 
 async def _disconnected(receive: Receive) -> None:
