@@ -229,6 +229,7 @@ export class BedCard {
     this.node.dataset.place = card.place;
     mark(this.node, "device", card.bed === "_device");
     put(this.link, card.label);
+    mark(this.link, "long", card.label.length > 16);
     this.link.href = `/bed/${inPath(card.place)}`;
     put(this.device, card.label.split("/")[0] === card.device ? "" : card.device);
     this.pause.setAttribute("aria-label", t("pause.label", { label: card.label }));

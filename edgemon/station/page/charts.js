@@ -2,7 +2,7 @@
 
 import { el, put } from "./dom.js";
 import { gapped, lone, merged, of, standing, steps } from "./series.js";
-import { clock, minute, number, percent, t } from "./words.js";
+import { clock, minute, number, percent, t, wardDate } from "./words.js";
 
 const MINUTE_GAP_MS = 100_000;
 const RAW_GAP_MS = 5_000;
@@ -35,7 +35,7 @@ function options(width, height, view, scales, axis, series, extra, select) {
   const [text, grid] = [ink("text"), ink("grid")];
   const look = { stroke: text, font: "13px system-ui, sans-serif", grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
   return {
-    width, height, series: [{ label: t("chart.time"), value: (_, s) => (s === null || s === undefined ? "–" : clock(1000 * s)) }, ...series],
+    width, height, tzDate: wardDate, series: [{ label: t("chart.time"), value: (_, s) => (s === null || s === undefined ? "–" : clock(1000 * s)) }, ...series],
     scales: { x: { time: true, auto: false, range: () => [view.from_ms / 1000, view.to_ms / 1000] }, ...scales },
     axes: [{ ...look, values: times, space: 80, size: 36 }, { ...look, size: AXIS_PX, ...axis }],
     cursor: { sync: { key: "bed" }, y: false, drag: { x: true, y: false, setScale: false } },
