@@ -68,12 +68,11 @@ async def me(request: Request) -> Response:
         "station": web.settings.name,
         "now_ms": web.now_ms(),
         "language": web.settings.language,
-        "timezone": web.settings.timezone,
         "silence_ms": round(1000 * web.settings.silence_s),
     }
     if person is not None:
         expires_ms = None if person.auth == "open" else person.expires_ms
-        about |= {"name": person.name, "role": person.role, "expires_ms": expires_ms}
+        about |= {"name": person.name, "role": person.role, "expires_ms": expires_ms, "timezone": web.settings.timezone}
     if person is not None and person.csrf:
         return JSONResponse({"csrf": person.csrf} | about)
     cookie = FORM if person is None else LOGIN  # an open station knows a browser by its cookie only
