@@ -184,7 +184,7 @@ class AlarmRow {
     put(this.measured, alarms.measured(alarm));
     const standing = alarms.standing(alarm, now);
     put(this.note, [t("alarm.since", { priority: word("priority", name), at: when(alarm.onset_ms, now) }), standing].filter(Boolean).join(" · "));
-    show(this.button, mayAct && alarm.presence !== "ack");
+    show(this.button, mayAct && alarms.mayAcknowledge(alarm));
     this.button.setAttribute("aria-label", t("acknowledge.label", { label, condition: word("condition", alarm.condition) }));
     for (const animation of this.node.getAnimations()) animation.startTime = 0; // all flash together, and never faster
   }

@@ -16,6 +16,7 @@ from edgemon.station.web.context import Web
 CONNECTIONS = 1000
 HEADER_WITHIN_S = 10.0
 STOP_WITHIN_S = 3
+BACKLOG_BYTES = 16_384  # what a slow screen has not taken yet is old: little of it may wait
 
 
 class Prompt(H11Protocol):
@@ -27,8 +28,10 @@ class Prompt(H11Protocol):
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait."""
+        """Begin to wait, and keep little in buffers."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BACKLOG_BYTES)
+        transport.set_write_buffer_limits(high=0)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
