@@ -105,7 +105,7 @@ function header() {
   const out = me.auth === "open" ? null : el("button", { type: "button", on: { click: logout } }, t("logout"));
   const who = el("span", {});
   const zone = (me.timezone ?? undefined) === timezone() ? null : el("strong", { class: "bad" }, t("timezone.unknown", { zone: me.timezone }));
-  document.getElementById("foot").append(who, out, zone ?? "", el("span", { class: "grow" }), appearance());
+  document.getElementById("foot").append(...[who, out, zone, el("span", { class: "grow" }), appearance()].filter(Boolean));
   return { time, state, strip, lost, ending, who, heard };
 }
 
