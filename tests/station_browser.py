@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
@@ -89,6 +90,11 @@ def visit(browser: BrowserContext, station: tuple[Fake, str], fake: Fake) -> Ite
 def page_js(fake: Fake, visit: Open) -> Page:
     """A page whose modules a test calls as functions."""
     return visit("/login")
+
+
+def until(page: Page, script: str, arg: object = None) -> None:
+    """Wait until a script is true; `Page.wait_for_function` evaluates strings, which the pages' CSP forbids."""
+    eventually(lambda: page.evaluate(script, arg), 30, script)
 
 
 def bed(page: Page, n: int = 1) -> Locator:

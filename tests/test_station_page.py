@@ -10,7 +10,7 @@ pytest.importorskip("uplot", reason="needs edgemon[station]")
 pytest.importorskip("playwright", reason="needs the development requirements")
 
 from playwright.sync_api import Page, expect
-from station_browser import Open, bed, labels
+from station_browser import Open, bed, labels, until
 from station_fake import (
     NOW_MS,
     Fake,
@@ -234,7 +234,7 @@ def test_sound_starts_only_after_a_click(fake: Fake, visit: Open) -> None:
     fake.push(card(1, (alarm(presence="ack", ack_by="anna", ack_ms=NOW_MS),)))
     expect(bed(page).locator(".alarm")).to_have_attribute("data-look", "steady")
     fake.push(card(1, (alarm("camera_lost", "medium"),)))
-    page.wait_for_function("window.heard.tones.length === 13")
+    until(page, "window.heard.tones.length === 13")
     page.get_by_role("button", name="Sound is on").click()
     expect(off).to_be_visible()
 

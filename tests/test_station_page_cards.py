@@ -10,7 +10,7 @@ pytest.importorskip("uplot", reason="needs edgemon[station]")
 pytest.importorskip("playwright", reason="needs the development requirements")
 
 from playwright.sync_api import Locator, Page, expect
-from station_browser import Open, bed, labels
+from station_browser import Open, bed, labels, until
 from station_fake import NOW_MS, Fake, Json, alarm, card, heart_rate, history, reading
 
 CAMERA_LOST = alarm("camera_lost", "medium", kind="technical")
@@ -283,9 +283,9 @@ def test_minutes_and_seconds_that_stand_alone_are_drawn(fake: Fake, visit: Open)
     page = visit("/bed/site/nicu/nicu-01/cot", size=(1300, 1200))
     page.emulate_media(color_scheme="light")
     expect(page.get_by_role("img", name="Heart rate chart")).to_be_visible()
-    page.wait_for_function("document.querySelectorAll('.chart canvas').length === 3")
+    until(page, "document.querySelectorAll('.chart canvas').length === 3")
     low, high = 75.0, 205.0
-    page.wait_for_function(f"chart => ({RUNS})(chart) > 0", arg=[2, 0.7, 0.8])
+    until(page, f"chart => ({RUNS})(chart) > 0", [2, 0.7, 0.8])
     assert [runs(page, 0, (high - bpm) / (high - low)) for bpm in (180, 140, 100)] == [143] * 3
     assert runs(page, 2, 0.75) == 143
     fake.answers["history"] = told | {
@@ -294,7 +294,7 @@ def test_minutes_and_seconds_that_stand_alone_are_drawn(fake: Fake, visit: Open)
     }
     page.get_by_role("button", name="15 min", exact=True).click()
     expect(page.get_by_text("Heart rate, each second")).to_be_visible()
-    page.wait_for_function(f"chart => ({RUNS})(chart) > 40", arg=[0, 0.4, 0.6])
+    until(page, f"chart => ({RUNS})(chart) > 40", [0, 0.4, 0.6])
 
 
 def test_what_no_line_shows_is_told_point_by_point(page_js: Page) -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="needs the development requirements")
 
 from conftest import eventually
 from playwright.sync_api import Page, expect
-from station_browser import Open, bed, labels
+from station_browser import Open, bed, labels, until
 from station_fake import NOW_MS, Fake, alarm, card, history
 
 LOST = "No connection to the station. Nothing on this page is current"
@@ -39,7 +39,7 @@ MEDIUM_HZ = 523
 
 
 def expect_medium(page: Page) -> None:
-    page.wait_for_function(f"() => window.bursts.some((hz) => Math.abs(hz - {MEDIUM_HZ}) < 1)")
+    until(page, f"() => window.bursts.some((hz) => Math.abs(hz - {MEDIUM_HZ}) < 1)")
 
 
 def test_an_event_of_long_ago_neither_sets_the_time_back_nor_counts_as_heard(fake: Fake, visit: Open) -> None:
@@ -89,7 +89,7 @@ def test_a_stream_that_falls_behind_is_found_by_asking(fake: Fake, visit: Open) 
         """Four seconds of the page pass; then comes what is of 40 s ago, and in time by the page's clock."""
         page.clock.run_for(4000)
         fake.beat(page.evaluate("Math.round(live.now())") + 40_000)
-        page.wait_for_function(f"() => live.now() - live.heardAt() < 3000 || {jumped}")
+        until(page, f"() => live.now() - live.heardAt() < 3000 || {jumped}")
 
     for _ in range(12):
         on()
@@ -97,7 +97,7 @@ def test_a_stream_that_falls_behind_is_found_by_asking(fake: Fake, visit: Open) 
     assert not page.evaluate(jumped)
     for _ in range(5):
         on()
-    page.wait_for_function(f"() => {jumped} || live.isLost()")
+    until(page, f"() => {jumped} || live.isLost()")
     assert not page.evaluate("live.isLost()"), "it was asked before anything seemed wrong"
     for _ in range(3):
         fake.push(card(1))
@@ -265,7 +265,7 @@ def test_an_alarm_that_comes_again_is_said_again(fake: Fake, visit: Open) -> Non
         .observe(voice, {childList: true, subtree: true, characterData: true}); }""")
     for n in range(3):
         fake.push(card(1, (alarm(alarm_id=f"a{n}", onset_ms=NOW_MS + n),)))
-        page.wait_for_function(f"() => window.said.length === {n + 1}")
+        until(page, f"() => window.said.length === {n + 1}")
         fake.push(card(1))
         expect(bed(page).locator(".alarm")).to_have_count(0)
     assert page.evaluate("() => new Set(window.said).size") == 1

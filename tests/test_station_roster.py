@@ -52,7 +52,7 @@ def alarm(condition: str = "hr_high", presence: Presence = Presence.ON, **more: 
 def test_values_are_as_old_as_their_observation_and_stale_after_the_silence() -> None:
     fresh, old = (card(bed(), NOW_MS + after_ms, SILENCE_S) for after_ms in (1_000, 44_500))
     assert (fresh.readings["sleep"].age_ms, fresh.readings["sleep"].stale, fresh.silent) == (2_000, False, False)
-    assert (old.readings["sleep"].stale, old.readings["face"].stale, old.silent) == (True, False, False)
+    assert (old.readings["eyes"].stale, old.silent) == (False, False)
     assert card(bed(), NOW_MS + 45_001, SILENCE_S).silent
 
 
@@ -208,3 +208,9 @@ def test_a_clock_that_is_set_back_makes_no_silence_look_short() -> None:
     shown = card(bed(state_received_ms=NOW_MS + hour_ms, last_heard_ms=NOW_MS + hour_ms), NOW_MS, SILENCE_S)
     assert shown.silent
     assert all(told.stale for told in shown.readings.values())
+
+
+def test_what_is_told_by_epochs_stands_until_the_next_one() -> None:
+    for age_s, stale in ((50, False), (80, True)):
+        told = card(bed(state_received_ms=NOW_MS - 1000 * age_s), NOW_MS, SILENCE_S).readings
+        assert (told["sleep"].stale, told["eyes"].stale) == (stale, True)

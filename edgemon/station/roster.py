@@ -15,6 +15,7 @@ READINGS = ("face", "eyes", "sleep", "cry", "posture", "pain_cue", "movement")
 ORDER = tuple(Priority)  # the worst first
 CALM_RANK = 7
 AHEAD_MS = 5_000
+EPOCHS_MS = {"sleep": 30_000, "movement": 60_000}  # told once in so long: until the next it is not old
 INFANT = "physiological"  # the kind of alarms that a procedure pauses
 PAUSED = {"audio": Activation.AUDIO_PAUSED, "procedure": Activation.ALARM_PAUSED}
 
@@ -28,6 +29,7 @@ class Told:
     at_ms: int
     age_ms: int
     stale: bool
+    epoch_ms: int  # how much longer than other readings it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,9 @@ def _readings(bed: BedNow, now_ms: int, silence_ms: int) -> dict[str, Told]:
         if reading.reason is not Reason.DISABLED:
             at_ms = bed.state_received_ms - round(1000 * reading.age_s)
             age_ms = max(0, now_ms - at_ms)
-            told[name] = Told(reading.value, reading.reason, at_ms, age_ms, is_old(at_ms, now_ms, silence_ms))
+            epoch_ms = EPOCHS_MS.get(name, 0)
+            old = is_old(at_ms, now_ms, silence_ms + epoch_ms)
+            told[name] = Told(reading.value, reading.reason, at_ms, age_ms, old, epoch_ms)
     return told
 
 

@@ -18,7 +18,7 @@ const staleMs = () => Math.min(STALE_MS, me?.silence_ms ?? STALE_MS);
 
 /** Whether a reading is too old to stand for now. */
 export const isStale = (reading, now) =>
-  reading.stale === true || !Number.isFinite(reading.at_ms) || now - reading.at_ms > staleMs() || reading.at_ms - now > AHEAD_MS;
+  reading.stale === true || !Number.isFinite(reading.at_ms) || now - reading.at_ms > staleMs() + (reading.epoch_ms ?? 0) || reading.at_ms - now > AHEAD_MS;
 
 const said = {
   face: (value) => t(value ? "face.seen" : "face.unseen"),
