@@ -46,11 +46,14 @@ def test_cards_tell_values_with_their_ages(station: Station) -> None:
         )
         assert (card["online"], card["silent"]) == ("online", False)
         sleep = card["readings"]["sleep"]
-        assert sleep == {"value": "asleep", "reason": None, "at_ms": START_MS - 1000, "age_ms": 4000, "stale": False}
+        at_ms = START_MS - 1000
+        assert sleep == {
+            "value": "asleep", "reason": None, "at_ms": at_ms, "age_ms": 4000, "stale": False, "epoch_ms": 30_000
+        }  # fmt: skip
         assert "pain_cue" not in card["readings"]
         assert card["heart_rate"]["bpm"] == 141.0
         assert card["alarms"][0]["revision"] == 1
-        station.clock.now_ms += 60_000
+        station.clock.now_ms += 80_000
         [card] = nurse.get("/api/beds").json()["cards"]
         assert card["silent"]
         assert card["readings"]["sleep"]["stale"]

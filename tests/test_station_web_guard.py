@@ -400,7 +400,8 @@ def test_patience_is_for_headers_only_and_not_for_their_pieces() -> None:
         config = uvicorn.Config(PlainTextResponse("ok"), log_config=None)
         protocol = serve.Prompt(config, ServerState(), {})
         transport = mock.Mock(spec=asyncio.Transport)
-        transport.get_extra_info.return_value = None
+        ends = {"getpeername.return_value": ("127.0.0.1", 2), "getsockname.return_value": ("127.0.0.1", 1)}
+        transport.get_extra_info.side_effect = lambda name: mock.Mock(**ends) if name == "socket" else None
         transport.is_closing.return_value = False
         protocol.connection_made(transport)
         first = protocol._patience

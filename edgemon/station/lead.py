@@ -55,7 +55,7 @@ class Lead:
         """Compare what should stand with what does, once."""
         silence_ms = round(1000 * self._settings.silence_s)
         found = judge(
-            self._steady.aged(self._store.pulses(), now_ms, time.monotonic_ns() // 1_000_000),
+            self._steady.aged(self._store.pulses(), now_ms, round(1000 * time.monotonic())),
             self._store.notices(),
             now_ms,
             silence_ms=silence_ms,

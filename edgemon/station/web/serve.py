@@ -31,7 +31,7 @@ class Prompt(H11Protocol):
         """Begin to wait, and keep little in buffers."""
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BACKLOG_BYTES)
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(high=BACKLOG_BYTES)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
