@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 
 from edgemon.errors import StoreUnavailable
@@ -18,6 +19,7 @@ GONE_MS = 10_000  # a writer that vanishes in mid-transaction keeps all others, 
 ALIVE = {"tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 3}
 CACHE_KIB = 32 * 1024
 LARGEST_WAL_BYTES = 64 * 2**20
+INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Unfit(ValueError):

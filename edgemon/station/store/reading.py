@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from edgemon.messages import payloads as p
 from edgemon.records import Priority
 from edgemon.station.nouns import BedNow, CommandRow, DeviceNow, Notice, Pulse, Refusal, base_of, ours, to_ms
 from edgemon.station.store import schema as t
-from edgemon.station.store.engine import Base
+from edgemon.station.store.engine import INSERTS, Base
 from edgemon.station.store.people import Act, write_down
 from edgemon.station.store.track import Track
 from edgemon.station.store.ward import OFF, Ward, around, is_on, notice_of, parsed, since
@@ -24,7 +23,6 @@ from edgemon.station.store.writing import NOBODY
 
 P = TypeVar("P", bound=p.Payload)
 WHOLE_EVERY_S = 60.0  # what another process deleted is gone here so much later at the most
-INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Reading(Base):

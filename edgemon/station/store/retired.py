@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from edgemon.messages import payloads as p
 from edgemon.station.nouns import Heard, base_of, device_place
 from edgemon.station.store import schema as t
-from edgemon.station.store.engine import Base
+from edgemon.station.store.engine import INSERTS, Base
 from edgemon.station.store.ward import parsed
-
-INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Retired(Base):
